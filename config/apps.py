@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class HeliographConfig(AppConfig):
+    """Wires the four apps; holds commands and checks that concern the whole house."""
+
+    name = "config"
+    verbose_name = "Heliograph"

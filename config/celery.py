@@ -1,0 +1,19 @@
+"""Celery: the doorbell. Tasks carry ids only; the database is the queue (stack.md, traps).
+
+The whole beat table stands here; every entry may run late, twice or after a gap (F13).
+"""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("heliograph")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+app.conf.beat_schedule = {
+    "find news whose recipients are not written down": {"task": "notifications.tasks.sweep", "schedule": 5.0},
+    "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
+}

@@ -1,0 +1,10 @@
+"""Every address of the house."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
+from django.views.generic import RedirectView
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(url="/status", permanent=False)),
+]

@@ -1,0 +1,225 @@
+"""Policies as data: versions, severities, duties, words (R-101…R-112).
+
+A ``Policy`` is a name; a ``PolicyVersion`` is what it says. A version in force never changes:
+an incident points at a severity of the version it is judged by, for good (R-102).
+"""
+
+from __future__ import annotations
+
+from datetime import time
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from simple_history.models import HistoricalRecords
+
+from incidents.enums import (
+    Audience,
+    Condition,
+    DutyKind,
+    Publicity,
+    Setting,
+    Standing,
+    Start,
+    Unit,
+    Wire,
+)
+from status.enums import Phase
+
+
+class Policy(models.Model):
+    """A set of rules by name; ``slug`` is the preset's (requirements.md, table of playbooks)."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=80)
+    summary = models.TextField(max_length=500, blank=True)
+    is_default = models.BooleanField(default=False, help_text="Offered first when an incident is declared.")
+
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name_plural = "policies"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="one_default_policy")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PolicyVersion(models.Model):
+    """What a policy says, from ``in_force_at`` until the next version. The working calendar is R-105's."""
+
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    standing = models.CharField(max_length=12, choices=Standing, default=Standing.DRAFT)
+    in_force_at = models.DateTimeField(null=True, blank=True)
+    remark = models.TextField(max_length=1000, blank=True, help_text="Why this version differs from the one before.")
+
+    work_zone = models.CharField("time zone of working hours", max_length=60, default="UTC")
+    work_days = models.CharField(
+        max_length=20, default="0,1,2,3,4", help_text="Weekdays, Monday is 0, separated by commas."
+    )
+    work_start = models.TimeField(default=time(9))
+    work_end = models.TimeField(default=time(17))
+    holiday_country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code; blank: no public holidays.")
+
+    class Meta:
+        ordering = ["policy", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["policy", "number"], name="one_policy_version_per_number"),
+            models.UniqueConstraint(
+                fields=["policy"], condition=Q(standing=Standing.IN_FORCE), name="one_policy_version_in_force"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} v{self.number}"
+
+
+class SeverityQuerySet(models.QuerySet["Severity"]):
+    def in_force(self) -> SeverityQuerySet:
+        """What an incident can be declared as today."""
+        return self.filter(version__standing=Standing.IN_FORCE).select_related("version__policy")
+
+
+class Severity(models.Model):
+    """One level of a policy version: rank inside, code and label outside (R-106)."""
+
+    version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="severities")
+    rank = models.PositiveSmallIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(4)], help_text="1 is the worst. A maintenance level has 4."
+    )
+    code = models.CharField(max_length=20)
+    label = models.CharField(max_length=40)
+    aliases = models.JSONField(default=list, blank=True, help_text="Other spellings that mean this level.")
+    is_maintenance = models.BooleanField(default=False, help_text="Planned work, not an incident.")
+    meaning = models.TextField(max_length=1000, help_text="Plain-language definition.")
+    examples = models.TextField(max_length=1000, blank=True)
+
+    publicity = models.CharField(max_length=12, choices=Publicity, default=Publicity.ALWAYS)
+    banner = models.BooleanField(default=False, help_text="The in-app banner shows it.")
+    direct_enterprise = models.BooleanField(default=False, help_text="Enterprise customers are mailed directly.")
+    counts_for_credits = models.BooleanField(default=False)
+    paged = models.CharField(max_length=250, blank=True, help_text="Who is paged.")
+    told = models.CharField(max_length=250, blank=True, help_text="Who is told.")
+
+    objects = SeverityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "severities"
+        ordering = ["version", "rank", "is_maintenance"]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "code"], name="one_severity_per_code"),
+            models.CheckConstraint(condition=Q(rank__range=(1, 4)), name="severity_rank_is_1_to_4"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.label}" if self.label.casefold() != self.code.casefold() else self.label
+
+
+class Duty(models.Model):
+    """One obligation as data (R-107). ``amount`` None: owed, but the moment is promised in each update."""
+
+    severity = models.ForeignKey(Severity, models.CASCADE, related_name="duties")
+    kind = models.CharField(max_length=20, choices=DutyKind)
+    repeats = models.BooleanField(default=False, help_text="Owed again and again, until it is over.")
+    amount = models.PositiveIntegerField("target", null=True, blank=True, help_text="Due in. Blank: as promised.")
+    limit = models.PositiveIntegerField("hard limit", null=True, blank=True, help_text="Broken at. Blank: at target.")
+    unit = models.CharField(max_length=14, choices=Unit, default=Unit.MINUTES)
+    starts_from = models.CharField(max_length=16, choices=Start, default=Start.DECLARED)
+    condition = models.CharField(max_length=14, choices=Condition, default=Condition.ALWAYS)
+    owner_role = models.CharField(max_length=60, blank=True)
+    audience = models.CharField(max_length=12, choices=Audience, default=Audience.PUBLIC)
+    note = models.CharField(max_length=250, blank=True)
+
+    class Meta:
+        verbose_name_plural = "duties"
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["severity", "kind", "condition"], name="one_duty_per_severity_kind_condition"
+            ),
+            models.CheckConstraint(
+                condition=Q(limit__isnull=True) | Q(amount__isnull=False, limit__gte=models.F("amount")),
+                name="duty_limit_is_not_before_target",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.severity.code}: {self.get_kind_display()}"
+
+
+class ChannelRule(models.Model):
+    """A cell of the channel grid (R-112). A missing cell is off."""
+
+    severity = models.ForeignKey(Severity, models.CASCADE, related_name="channel_rules")
+    wire = models.CharField("channel", max_length=12, choices=Wire)
+    audience = models.CharField(max_length=12, choices=Audience, default=Audience.PUBLIC)
+    setting = models.CharField(max_length=4, choices=Setting, default=Setting.ON)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["severity", "wire", "audience"], name="one_channel_rule_per_cell")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.severity.code} {self.get_wire_display()} → {self.get_audience_display()}: {self.setting}"
+
+
+class Contradiction(models.Model):
+    """A point where a playbook contradicts itself, shipped with the stricter value (R-108)."""
+
+    version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="contradictions")
+    subject = models.CharField(max_length=160)
+    shipped = models.CharField(max_length=250)
+    other = models.CharField(max_length=250)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class SupportTarget(models.Model):
+    """Within what time support answers, shown on the public page (R-104)."""
+
+    version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="support_targets")
+    priority = models.CharField(max_length=20)
+    amount = models.PositiveIntegerField()
+    unit = models.CharField(max_length=14, choices=Unit, default=Unit.HOURS)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["version", "priority"], name="one_support_target_per_priority")]
+
+    def __str__(self) -> str:
+        return f"{self.priority}: {self.amount} {self.get_unit_display()}"
+
+
+class UpdateTemplate(models.Model):
+    """Words to start from (R-206). Belongs to the policy, not to a version: nobody is judged by it."""
+
+    policy = models.ForeignKey(Policy, models.CASCADE, related_name="templates")
+    phase = models.CharField(max_length=20, choices=Phase)
+    name = models.CharField(max_length=80)
+    title = models.CharField(max_length=120, blank=True, help_text="Suggested title of the incident.")
+    body = models.TextField(max_length=5000, help_text="Markdown with {{placeholders}}.")
+    sms = models.CharField(max_length=480, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["policy", "position"]
+        constraints = [models.UniqueConstraint(fields=["policy", "name"], name="one_update_template_per_name")]
+
+    def __str__(self) -> str:
+        return self.name

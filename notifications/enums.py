@@ -1,0 +1,60 @@
+"""The words of delivery: every state a message can be in, as an operator reads it."""
+
+from django.db.models import TextChoices
+
+
+class Channel(TextChoices):
+    """The wires a message can travel (R-801). Issue by issue more are added here and in ``channels/``."""
+
+    EMAIL = "email", "E-mail"
+
+
+class Kind(TextChoices):
+    """What an announcement is about; subscribers choose among the first two (R-802)."""
+
+    INCIDENT = "incident", "Incidents"
+    MAINTENANCE = "maintenance", "Planned maintenance"
+    LETTER = "letter", "Letter to one person"
+
+
+class Pool(TextChoices):
+    """Queues that never wait for each other (F19): news about incidents, and everything else."""
+
+    NEWS = "news", "Incident news"
+    LETTERS = "letters", "Letters"
+
+
+class Fate(TextChoices):
+    """States of one delivery (reliability.md 2.0); the labels never claim more than we know (3.4)."""
+
+    BLOCKED = "blocked", "Waiting for the previous update"
+    PENDING = "pending", "Queued"
+    LEASED = "leased", "Taken by a worker"
+    SENDING = "sending", "Being handed to the relay"
+    ACCEPTED = "accepted", "Handed to relay"
+    DELIVERED = "delivered", "Delivered (confirmed)"
+    BOUNCED = "bounced", "Bounced"
+    SUPPRESSED = "suppressed", "Not sent"
+    DEAD = "dead", "Failed"
+    UNCERTAIN = "uncertain", "Unknown"
+
+
+#: A delivery in one of these will not move again by itself.
+FINAL = (Fate.ACCEPTED, Fate.DELIVERED, Fate.BOUNCED, Fate.SUPPRESSED, Fate.DEAD, Fate.UNCERTAIN)
+#: Nothing of these has left the house yet: a newer update may overtake them (F12).
+UNSENT = (Fate.BLOCKED, Fate.PENDING, Fate.LEASED)
+
+
+class Doubt(TextChoices):
+    """What happens when we cannot know whether a message left (reliability.md 3.3)."""
+
+    RETRY = "retry", "Send one identical copy"
+    ASK = "ask", "Leave it to a person"
+
+
+class Tier(TextChoices):
+    """Customer tiers (R-803)."""
+
+    ENTERPRISE = "enterprise", "Enterprise"
+    BUSINESS = "business", "Business"
+    STANDARD = "standard", "Standard"

@@ -1,0 +1,5 @@
+from .audience import Contact, Customer, Subscriber, Topic
+from .brand import Brand
+from .outbox import Announcement, Delivery, Rendering
+
+__all__ = ["Announcement", "Brand", "Contact", "Customer", "Delivery", "Rendering", "Subscriber", "Topic"]

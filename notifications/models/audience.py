@@ -1,0 +1,154 @@
+"""Whom we tell: topics to choose from, subscribers, customers and their contacts."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from simple_history.models import HistoricalRecords
+
+from notifications.enums import Channel, Kind, Tier
+
+if TYPE_CHECKING:
+    from .outbox import Announcement
+
+
+class Topic(models.Model):
+    """Something one can subscribe to. The floor above names it by ``key`` (``component:<id>``)."""
+
+    key = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=120)
+    section = models.CharField(max_length=120, blank=True, help_text="Heading under which it is offered.")
+    position = models.PositiveIntegerField(default=0)
+    offered = models.BooleanField(default=True, help_text="Shown on the subscribe form.")
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Customer(models.Model):
+    """A company that uses the service (R-803)."""
+
+    name = models.CharField(max_length=120)
+    reference = models.CharField(max_length=40, unique=True, help_text="Number in your CRM or billing system.")
+    tier = models.CharField(max_length=20, choices=Tier, default=Tier.STANDARD)
+    topics = models.ManyToManyField(Topic, blank=True, related_name="customers", verbose_name="components used")
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Contact(models.Model):
+    """A person at a customer."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="contacts")
+    name = models.CharField(max_length=120)
+    email = models.EmailField()
+    role = models.CharField(max_length=80, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["customer", "email"], name="one_contact_per_address")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.customer})"
+
+
+class SubscriberQuerySet(models.QuerySet["Subscriber"]):
+    def active(self) -> SubscriberQuerySet:
+        """Those who asked for mail, confirmed it and can still be reached."""
+        return self.filter(confirmed_at__isnull=False, unsubscribed_at__isnull=True, bounced_at__isnull=True)
+
+    def interested(self, *, kind: str, rank: int | None, topics: list[int], at: datetime) -> SubscriberQuerySet:
+        """The recipients of news, as a pure function of its scope (reliability.md 2.0, R-802).
+
+        ``rank`` 1–4 is the severity (1 worst; None: no severity, reaches all); ``topics`` are
+        ids of Topic (empty: touches everything); ``at`` is when the news was published: who
+        confirms later is not told about it.
+        """
+        wanted = self.active().filter(confirmed_at__lte=at)
+        if kind == Kind.MAINTENANCE:
+            wanted = wanted.filter(wants_maintenance=True)
+        elif kind == Kind.INCIDENT:
+            wanted = wanted.filter(wants_incidents=True)
+        if rank is not None:
+            wanted = wanted.filter(least_rank__gte=rank)
+        if topics:
+            chosen = Subscriber.topics.through.objects.filter(subscriber_id=models.OuterRef("pk"), topic_id__in=topics)
+            wanted = wanted.filter(Q(all_topics=True) | models.Exists(chosen))
+        return wanted
+
+    def reached_by(self, announcement: Announcement) -> SubscriberQuerySet:
+        """Everybody an announcement is for."""
+        return self.interested(
+            kind=announcement.kind,
+            rank=announcement.rank,
+            topics=list(announcement.topics.values_list("pk", flat=True)),
+            at=announcement.published_at,
+        )
+
+
+class Subscriber(models.Model):
+    """Somebody who asked to be told (R-802). Facts are timestamps; being active is derived from them."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    channel = models.CharField(max_length=20, choices=Channel, default=Channel.EMAIL)
+    address = models.CharField(max_length=254)
+    language = models.CharField(max_length=12, default="en")
+    customer = models.ForeignKey(Customer, models.SET_NULL, null=True, blank=True, related_name="subscribers")
+
+    all_topics = models.BooleanField("all components", default=True)
+    topics = models.ManyToManyField(Topic, blank=True, related_name="subscribers", verbose_name="components")
+    wants_incidents = models.BooleanField(default=True)
+    wants_maintenance = models.BooleanField(default=True)
+    least_rank = models.PositiveSmallIntegerField(
+        "least severity",
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(4)],
+        help_text="Told about incidents of this rank and worse: 1 only the worst, 4 all.",
+    )
+
+    created_at = models.DateTimeField()
+    confirm_sent_at = models.DateTimeField(null=True, blank=True, help_text="Last time a confirmation was mailed.")
+    confirm_sent_count = models.PositiveSmallIntegerField(default=0)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    unsubscribed_at = models.DateTimeField(null=True, blank=True)
+    bounced_at = models.DateTimeField(null=True, blank=True, help_text="The address was refused for good.")
+    #: Counts up when links in old mail must stop working (the address left and came back).
+    generation = models.PositiveIntegerField(default=0)
+
+    objects = SubscriberQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "address"], name="one_subscriber_per_address"),
+            models.CheckConstraint(condition=Q(least_rank__range=(1, 4)), name="least_rank_is_1_to_4"),
+        ]
+        indexes = [
+            # Read by the fan-out: walks active subscribers by id, in chunks.
+            models.Index(
+                fields=["id"],
+                condition=Q(confirmed_at__isnull=False, unsubscribed_at__isnull=True, bounced_at__isnull=True),
+                name="subscriber_active",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def is_active(self) -> bool:
+        return self.confirmed_at is not None and self.unsubscribed_at is None and self.bounced_at is None

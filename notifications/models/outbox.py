@@ -1,0 +1,140 @@
+"""What leaves the house: announcements, their frozen renderings, and a row per recipient."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from notifications.enums import FINAL, Channel, Doubt, Fate, Kind, Pool
+
+from .audience import Subscriber, Topic
+from .brand import Brand
+
+
+class AnnouncementQuerySet(models.QuerySet["Announcement"]):
+    def unexpanded(self) -> AnnouncementQuerySet:
+        """Announcements whose recipients are not all written down yet."""
+        return self.filter(expanded_at__isnull=True)
+
+
+class Announcement(models.Model):
+    """News for many, or a letter for one. Written in the transaction of the act that makes the news.
+
+    ``content`` is what ``notifications.outbox.Story.as_json`` wrote. ``published_at`` is the Date
+    header of every mail; it never changes, so a second copy is byte-identical (reliability.md 3.2).
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    #: Messages of one lane reach one person in order (F12); a reopened incident starts a new lane.
+    lane = models.CharField(max_length=120)
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, choices=Kind)
+    pool = models.CharField(max_length=20, choices=Pool, default=Pool.NEWS)
+    on_doubt = models.CharField(max_length=20, choices=Doubt, default=Doubt.RETRY)
+    rank = models.PositiveSmallIntegerField(null=True, blank=True)
+    brand = models.ForeignKey(Brand, models.PROTECT)
+    topics = models.ManyToManyField(Topic, blank=True, related_name="announcements")
+    subject = models.CharField(max_length=250)
+    content = models.JSONField()
+    published_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="After this nobody wants to hear it any more.")
+
+    #: Fan-out cursor: subscribers up to this id have their rows.
+    expanded_to = models.BigIntegerField(default=0)
+    expanded_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AnnouncementQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["lane", "seq"], name="one_announcement_per_lane_position")]
+        indexes = [
+            # Read by the fan-out sweep every few seconds.
+            models.Index(fields=["id"], condition=Q(expanded_at__isnull=True), name="announcement_unexpanded")
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class Rendering(models.Model):
+    """A message compiled once per announcement, channel and language; recipients differ by substitution only.
+
+    ``parts`` is the list of literal pieces between placeholders, ``slots`` the names of the
+    placeholders in between (``len(parts) == len(slots) + 1``).
+    """
+
+    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="renderings")
+    channel = models.CharField(max_length=20, choices=Channel)
+    language = models.CharField(max_length=12)
+    parts = models.JSONField()
+    slots = models.JSONField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["announcement", "channel", "language"], name="one_rendering_per_announcement_wire_language"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.announcement} ({self.channel}, {self.language})"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def unfinished(self) -> DeliveryQuerySet:
+        return self.exclude(fate__in=FINAL)
+
+    def failed(self) -> DeliveryQuerySet:
+        """Those an operator may want to send again (R-804)."""
+        return self.filter(fate__in=(Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN))
+
+
+class Delivery(models.Model):
+    """One message to one person on one channel, with its fate (R-804). The queue itself."""
+
+    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="deliveries")
+    #: None for letters to people who are not subscribers; then ``address`` holds where it goes.
+    subscriber = models.ForeignKey(Subscriber, models.SET_NULL, null=True, related_name="deliveries")
+    address = models.CharField(max_length=254, blank=True)
+    channel = models.CharField(max_length=20, choices=Channel)
+    pool = models.CharField(max_length=20, choices=Pool)
+    fate = models.CharField(max_length=12, choices=Fate, default=Fate.PENDING)
+    reason = models.CharField(max_length=300, blank=True)
+
+    next_at = models.DateTimeField(help_text="Not tried before this, by the database's clock.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    #: Rises with every claim; a worker whose fence is old may not write any more.
+    fence = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    #: How often the message may have left: at most 2 without a person (reliability.md 3.1).
+    copies = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["announcement", "subscriber", "channel"], name="one_delivery_per_person_update_channel"
+            ),
+        ]
+        indexes = [
+            # Read by the claim.
+            models.Index(fields=["pool", "next_at", "id"], condition=Q(fate="pending"), name="delivery_claim"),
+            # Read by the reaper.
+            models.Index(fields=["lease_until"], condition=Q(fate__in=["leased", "sending"]), name="delivery_reap"),
+            # Read by the promotion of rows that waited for their predecessor.
+            models.Index(fields=["subscriber"], condition=Q(fate="blocked"), name="delivery_blocked"),
+            # Read by the incident's delivery summary and the delivery log's filters.
+            models.Index(fields=["announcement", "fate"], name="delivery_by_fate"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.announcement} → {self.subscriber or self.address}"

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class PostmortemsConfig(AppConfig):
+    """What we owe afterwards: reviews, action items, service credits, the monthly figures."""
+
+    name = "postmortems"
+    verbose_name = "Post-mortems"
