@@ -1,0 +1,136 @@
+"""Announcing: news for many and letters to one, written in the transaction of the act that makes them.
+
+Nothing is sent here. The rows are the promise; after commit a bell is rung so that it happens
+soon, and a sweep finds the work if the bell was never heard (design.md, "out by outbox").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from notifications import bell
+from notifications.enums import Channel, Doubt, Fate, Kind, Pool
+from notifications.models import Announcement, Brand, Delivery, Topic
+
+#: News older than this helps nobody; a letter (confirm your address) lives as long as its link.
+NEWS_LIFE = timedelta(days=1)
+LETTER_LIFE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One update as a message shows it. ``posted_at`` is ISO 8601, UTC; ``html`` is already harmless."""
+
+    phase: str
+    posted_at: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """Public words about one notice, ready for any wire. All moments are ISO 8601 in UTC.
+
+    ``lines`` holds every update so far, newest first: a mail carries the whole timeline, so that
+    a newer one may overtake unsent older ones (F12).
+    """
+
+    title: str
+    reference: str
+    phase: str
+    over: bool
+    url: str
+    started_at: str
+    next_update_by: str | None
+    components: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+    sms: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Words for one person, as paragraphs, with at most one button to press."""
+
+    heading: str
+    paragraphs: tuple[str, ...]
+    button: str = ""
+    url: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def announce(
+    story: Story,
+    *,
+    subject: str,
+    lane: str,
+    kind: Kind,
+    rank: int | None,
+    brand: Brand,
+    topics: Iterable[Topic],
+    at: datetime,
+) -> Announcement:
+    """Write down news for everybody interested; the caller holds the row lock that orders ``lane``.
+
+    ``rank`` is the severity rank 1–4 or None; no ``topics`` means that it concerns everybody.
+    """
+    announcement = Announcement.objects.create(
+        lane=lane,
+        seq=Announcement.objects.filter(lane=lane).count() + 1,
+        kind=kind,
+        pool=Pool.NEWS,
+        rank=rank,
+        brand=brand,
+        subject=subject,
+        content=story.as_json(),
+        published_at=at,
+        expires_at=at + NEWS_LIFE,
+    )
+    announcement.topics.set(topics)
+    transaction.on_commit(lambda: bell.ring_fan_out(announcement.pk), robust=True)
+    return announcement
+
+
+def write_to(
+    addresses: Sequence[str], letter: Letter, *, subject: str, brand: Brand, lane: str, at: datetime
+) -> Announcement:
+    """Write a letter to each of a few people by address, e.g. to confirm a subscription (reliability.md 3.3).
+
+    In doubt it is not repeated: people can ask again, and a mailbox must not be bombed.
+    """
+    announcement = Announcement.objects.create(
+        lane=lane,
+        seq=Announcement.objects.filter(lane=lane).count() + 1,
+        kind=Kind.LETTER,
+        pool=Pool.LETTERS,
+        on_doubt=Doubt.ASK,
+        brand=brand,
+        subject=subject,
+        content=letter.as_json(),
+        published_at=at,
+        expires_at=at + LETTER_LIFE,
+        expanded_at=at,
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            announcement=announcement,
+            address=address,
+            channel=Channel.EMAIL,
+            pool=Pool.LETTERS,
+            fate=Fate.PENDING,
+            next_at=at,
+            created_at=at,
+        )
+        for address in addresses
+    )
+    transaction.on_commit(lambda: bell.ring_deliver(Pool.LETTERS), robust=True)
+    return announcement
