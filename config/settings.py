@@ -18,7 +18,7 @@ from django.urls import reverse_lazy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
 
 PRODUCTION = env.str("HELIOGRAPH_ENV", "embedded") == "production"
 DEBUG = env.bool("DEBUG", False)
@@ -99,8 +99,11 @@ TEMPLATES = [
 
 # --- Databases -----------------------------------------------------------------
 
+# The embedded file is named outright: as a URL, a folder called "50% done?" would be cut short.
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'heliograph.sqlite3'}")
+    "default": env.db_url("DATABASE_URL")
+    if env.str("DATABASE_URL", "")
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "heliograph.sqlite3")}
 }
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
@@ -118,7 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: the doorbell; the database is the queue ---------------------------
 
-CELERY_BROKER_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = env.str("REDIS_URL", "") or "redis://127.0.0.1:6379/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 0.5,
@@ -146,6 +149,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 # smtp://user:password@host:587/?tls=True or smtps://…; the embedded default is the local mailbox.
 MAILBOX_DIR = VAR_DIR / "mailbox"
 MAILBOX_PORT = env.int("MAILBOX_PORT", 8025)
+# Only a copy without a relay of its own reads its mail in the console; production never does.
+MAILBOX_IN_USE = not PRODUCTION and not env.str("SMTP_URL", "")
 _mail = env.email_url("SMTP_URL", default=f"smtp://127.0.0.1:{MAILBOX_PORT}")
 SMTP = {
     "host": _mail["EMAIL_HOST"] or "127.0.0.1",
