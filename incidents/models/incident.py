@@ -110,6 +110,8 @@ class TimelineEntry(models.Model):
     corrects = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="corrections")
     #: The form or request that asked for it: a second try with the same token changes nothing (F11).
     token = models.UUIDField(null=True, unique=True)
+    #: The incident's version that this act made; tells a refused form what it had not seen (F09).
+    version = models.PositiveIntegerField()
 
     class Meta:
         verbose_name_plural = "timeline"

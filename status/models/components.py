@@ -71,6 +71,10 @@ class ImpactQuerySet(models.QuerySet["Impact"]):
     def open(self) -> ImpactQuerySet:
         return self.filter(ended_at__isnull=True)
 
+    def real(self) -> ImpactQuerySet:
+        """All but those of false alarms."""
+        return self.filter(voided_at__isnull=True)
+
     def during(self, start: datetime, end: datetime) -> ImpactQuerySet:
         """Impacts that overlap the half-open span [start, end)."""
         return self.filter(began_at__lt=end).filter(Q(ended_at__isnull=True) | Q(ended_at__gt=start))
@@ -89,6 +93,8 @@ class Impact(models.Model):
     began_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     recorded_at = models.DateTimeField()
+    #: A false alarm: it never was, and no figure counts it (R-203).
+    voided_at = models.DateTimeField(null=True, blank=True)
 
     objects = ImpactQuerySet.as_manager()
 
