@@ -1,0 +1,1 @@
+"""The demo organisation: believable, invented, and the same every time."""
