@@ -59,6 +59,8 @@ class Publicity(TextChoices):
     IF_VISIBLE = "if_visible", "Only if customers can see it"
     INTERNAL = "internal", "Internal only"
     NEVER = "never", "Never"
+    #: A blank stays blank (R-107): the policy is silent, the operator decides.
+    UNSAID = "unsaid", "Not said"
 
 
 class DutyKind(TextChoices):

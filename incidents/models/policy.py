@@ -7,11 +7,13 @@ an incident points at a severity of the version it is judged by, for good (R-102
 from __future__ import annotations
 
 from datetime import time
+from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from simple_history.models import HistoricalRecords
 
 from incidents.enums import (
@@ -26,6 +28,13 @@ from incidents.enums import (
     Wire,
 )
 from status.enums import Phase
+
+#: A target further away than this is a slip of the pen; it also bounds the walk over working days.
+LONGEST = {Unit.MINUTES: 527_040, Unit.HOURS: 8_784, Unit.DAYS: 366, Unit.BUSINESS_DAYS: 260}
+
+
+class PolicyError(Exception):
+    """A policy, version or preset does not allow that. The message is written for the operator."""
 
 
 class Policy(models.Model):
@@ -48,14 +57,47 @@ class Policy(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        if self.versions.exclude(standing=Standing.DRAFT).exists():
+            raise PolicyError(f"{self} has been in force: incidents may be judged by it, so it stays.")
+        return super().delete(*args, **kwargs)
+
+
+class Draftable(models.Model):
+    """A row that can be written only while its policy version is a draft (R-102).
+
+    ``save`` and ``delete`` raise PolicyError; triggers in the database refuse what goes around them.
+    """
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.part_of.refuse_unless_draft()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.part_of.refuse_unless_draft()
+        return super().delete(*args, **kwargs)
+
+    @property
+    def part_of(self) -> PolicyVersion:
+        raise NotImplementedError
+
 
 class PolicyVersion(models.Model):
-    """What a policy says, from ``in_force_at`` until the next version. The working calendar is R-105's."""
+    """What a policy says, from ``in_force_at`` until the next version. The working calendar is R-105's.
+
+    ``incidents.policies`` moves it: draft, in force, retired, and never back.
+    """
 
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     standing = models.CharField(max_length=12, choices=Standing, default=Standing.DRAFT)
+    drafted_at = models.DateTimeField(null=True, blank=True)
+    drafted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     in_force_at = models.DateTimeField(null=True, blank=True)
+    in_force_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     remark = models.TextField(max_length=1000, blank=True, help_text="Why this version differs from the one before.")
 
     work_zone = models.CharField("time zone of working hours", max_length=60, default="UTC")
@@ -73,10 +115,34 @@ class PolicyVersion(models.Model):
             models.UniqueConstraint(
                 fields=["policy"], condition=Q(standing=Standing.IN_FORCE), name="one_policy_version_in_force"
             ),
+            models.UniqueConstraint(
+                fields=["policy"], condition=Q(standing=Standing.DRAFT), name="one_policy_draft_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(standing=Standing.DRAFT) | Q(in_force_at__isnull=False),
+                name="policy_version_says_since_when",
+            ),
+            models.CheckConstraint(condition=Q(work_end__gt=F("work_start")), name="work_ends_after_it_starts"),
         ]
+        permissions = [("put_in_force", "Can put a policy version in force")]
 
     def __str__(self) -> str:
         return f"{self.policy} v{self.number}"
+
+    @property
+    def is_draft(self) -> bool:
+        return self.standing == Standing.DRAFT
+
+    def refuse_unless_draft(self) -> None:
+        """Raise PolicyError when incidents may already be judged by this version (R-102)."""
+        if not self.is_draft:
+            raise PolicyError(
+                f"{self} is {self.get_standing_display().lower()} and can no longer be changed. Start a new version."
+            )
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.refuse_unless_draft()
+        return super().delete(*args, **kwargs)
 
 
 class SeverityQuerySet(models.QuerySet["Severity"]):
@@ -85,7 +151,7 @@ class SeverityQuerySet(models.QuerySet["Severity"]):
         return self.filter(version__standing=Standing.IN_FORCE).select_related("version__policy")
 
 
-class Severity(models.Model):
+class Severity(Draftable):
     """One level of a policy version: rank inside, code and label outside (R-106)."""
 
     version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="severities")
@@ -119,8 +185,12 @@ class Severity(models.Model):
     def __str__(self) -> str:
         return f"{self.code} {self.label}" if self.label.casefold() != self.code.casefold() else self.label
 
+    @property
+    def part_of(self) -> PolicyVersion:
+        return self.version
 
-class Duty(models.Model):
+
+class Duty(Draftable):
     """One obligation as data (R-107). ``amount`` None: owed, but the moment is promised in each update."""
 
     severity = models.ForeignKey(Severity, models.CASCADE, related_name="duties")
@@ -143,7 +213,7 @@ class Duty(models.Model):
                 fields=["severity", "kind", "condition"], name="one_duty_per_severity_kind_condition"
             ),
             models.CheckConstraint(
-                condition=Q(limit__isnull=True) | Q(amount__isnull=False, limit__gte=models.F("amount")),
+                condition=Q(limit__isnull=True) | Q(amount__isnull=False, limit__gte=F("amount")),
                 name="duty_limit_is_not_before_target",
             ),
         ]
@@ -151,8 +221,20 @@ class Duty(models.Model):
     def __str__(self) -> str:
         return f"{self.severity.code}: {self.get_kind_display()}"
 
+    def clean(self) -> None:
+        if self.limit is not None and (self.amount is None or self.limit < self.amount):
+            raise ValidationError({"limit": "The hard limit comes at or after the target."})
+        longest = LONGEST.get(Unit(self.unit)) if self.unit in Unit.values else None
+        for field in ("amount", "limit"):
+            if longest and (getattr(self, field) or 0) > longest:
+                raise ValidationError({field: f"At most {longest:,} {self.get_unit_display()}: one year."})
 
-class ChannelRule(models.Model):
+    @property
+    def part_of(self) -> PolicyVersion:
+        return self.severity.version
+
+
+class ChannelRule(Draftable):
     """A cell of the channel grid (R-112). A missing cell is off."""
 
     severity = models.ForeignKey(Severity, models.CASCADE, related_name="channel_rules")
@@ -169,6 +251,10 @@ class ChannelRule(models.Model):
     def __str__(self) -> str:
         return f"{self.severity.code} {self.get_wire_display()} → {self.get_audience_display()}: {self.setting}"
 
+    @property
+    def part_of(self) -> PolicyVersion:
+        return self.severity.version
+
 
 class Contradiction(models.Model):
     """A point where a playbook contradicts itself, shipped with the stricter value (R-108)."""
@@ -177,6 +263,7 @@ class Contradiction(models.Model):
     subject = models.CharField(max_length=160)
     shipped = models.CharField(max_length=250)
     other = models.CharField(max_length=250)
+    #: The owner's nod may come after the version is in force; the words may not change then.
     confirmed_at = models.DateTimeField(null=True, blank=True)
     confirmed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
 
@@ -187,7 +274,7 @@ class Contradiction(models.Model):
         return self.subject
 
 
-class SupportTarget(models.Model):
+class SupportTarget(Draftable):
     """Within what time support answers, shown on the public page (R-104)."""
 
     version = models.ForeignKey(PolicyVersion, models.CASCADE, related_name="support_targets")
@@ -202,6 +289,10 @@ class SupportTarget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.priority}: {self.amount} {self.get_unit_display()}"
+
+    @property
+    def part_of(self) -> PolicyVersion:
+        return self.version
 
 
 class UpdateTemplate(models.Model):
