@@ -1,6 +1,11 @@
 """The operator's console: Django's admin with Unfold's look (R-1201)."""
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
 
@@ -8,6 +13,16 @@ class Console(UnfoldAdminSite):
     site_header = "Heliograph"
     site_title = "Heliograph"
     index_title = "Console"
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """The groups of ``UNFOLD["SIDEBAR"]``, and the mailbox while mail stays on this machine."""
+        groups: list[dict[str, Any]] = super().get_sidebar_list(request)
+        if groups and settings.MAILBOX_IN_USE:
+            link = reverse("mailbox:entries")
+            item = {"title": "Mailbox", "icon": "inbox", "link": link, "has_permission": True}
+            item["active"] = request.path.startswith(link)
+            groups.append({"title": "This machine", "separator": True, "items": [item]})
+        return groups
 
 
 class ConsoleConfig(AdminConfig):
