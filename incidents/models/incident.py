@@ -49,6 +49,8 @@ class Incident(models.Model):
     declared_at = models.DateTimeField()
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     mitigated_at = models.DateTimeField(null=True, blank=True)
+    #: When it stopped to hurt; ``resolved_at`` is when we said so (R-1302).
+    ended_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
 
@@ -64,6 +66,9 @@ class Incident(models.Model):
             models.CheckConstraint(
                 condition=Q(resolved_at__isnull=True) | Q(resolved_at__gte=F("started_at")),
                 name="resolved_after_it_started",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")), name="ended_after_it_started"
             ),
         ]
         indexes = [
