@@ -188,6 +188,9 @@ USE_I18N = True
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
+if not PRODUCTION:
+    # Nothing is collected there, but whitenoise warns about a folder that is missing.
+    STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Plain storage with finders: no collectstatic needed in demo and tests.
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
