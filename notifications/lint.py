@@ -1,0 +1,65 @@
+"""What must never leave the house: half-filled templates, another brand's name, broken text (R-111)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from notifications.models import Brand
+
+_PLACEHOLDER = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
+#: UTF-8 read as Latin-1 or Windows-1252 ("Ã©" for "é", "â€™" for "’").
+_MOJIBAKE = re.compile(
+    "[ÃÂ][\u0080-\u00bf]|Ã[\u0152\u0160\u0178\u017d\u0192\u2018-\u201e\u2020-\u2022]|â€[\u0080-\u00bf\u0152-\u2122]"
+)
+
+
+class Unsendable(ValueError):
+    """A message that must not go out. ``problems`` says why, one sentence each, for the operator."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+def lint(texts: Iterable[str], *, foreign: Iterable[str] = (), own: str = "") -> None:
+    """Raise Unsendable when a text holds a placeholder, a name of ``foreign``, or broken encoding.
+
+    ``own`` is the speaking brand's name: an occurrence of it is never another brand's, even where
+    one name is part of the other.
+    """
+    foreign = list(foreign)
+    found: dict[str, None] = {}
+    for text in texts:
+        found.update(dict.fromkeys(_problems(text, foreign, own)))
+    if found:
+        raise Unsendable(list(found))
+
+
+def lint_for(brand: Brand, texts: Iterable[str]) -> None:
+    """``lint`` for messages of ``brand``: every other brand's name is foreign. One query."""
+    foreign = Brand.objects.exclude(pk=brand.pk).exclude(name=brand.name).values_list("name", flat=True)
+    lint(texts, foreign=foreign, own=brand.name)
+
+
+def _problems(text: str, foreign: list[str], own: str) -> Iterable[str]:
+    for match in _PLACEHOLDER.finditer(text):
+        yield f"The placeholder {match.group()} is not filled in."
+    yield from _broken(text)
+    rest = text.replace(own, "") if own else text
+    for name in foreign:
+        if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest):
+            yield f"It names another brand: {name}."
+
+
+def _broken(text: str) -> Iterable[str]:
+    if "\ufffd" in text:
+        yield "A character was lost in conversion (\ufffd)."
+    if match := _MOJIBAKE.search(text):
+        yield f"The text was read in the wrong encoding (“{match.group()}”)."
+    for character in text:
+        category = unicodedata.category(character) if not character.isprintable() else ""
+        if category == "Cs" or (category == "Cc" and character not in "\n\r\t"):
+            yield f"The character U+{ord(character):04X} cannot be sent."
+            return
