@@ -19,8 +19,13 @@ def ring_deliver(pool: str) -> None:
     _ring("notifications.tasks.deliver", str(pool))
 
 
-def _ring(task: str, argument: int | str) -> None:
+def ring_sign_ups() -> None:
+    """Ask a worker to answer those who asked to be subscribed."""
+    _ring("notifications.tasks.answer_sign_ups")
+
+
+def _ring(task: str, *arguments: int | str) -> None:
     try:
-        current_app.send_task(task, args=[argument], ignore_result=True)
+        current_app.send_task(task, args=arguments, ignore_result=True)
     except Exception as error:  # whatever ails the broker, the sweep finds the work
         log.warning("The bell for %s did not ring (%s); the sweep will find the work.", task, error)

@@ -1,5 +1,5 @@
-from .audience import Contact, Customer, Subscriber, Topic
+from .audience import Contact, Customer, SignUp, Subscriber, Topic
 from .brand import Brand
 from .outbox import Announcement, Delivery, Rendering
 
-__all__ = ["Announcement", "Brand", "Contact", "Customer", "Delivery", "Rendering", "Subscriber", "Topic"]
+__all__ = ["Announcement", "Brand", "Contact", "Customer", "Delivery", "Rendering", "SignUp", "Subscriber", "Topic"]

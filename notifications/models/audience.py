@@ -152,3 +152,21 @@ class Subscriber(models.Model):
     @property
     def is_active(self) -> bool:
         return self.confirmed_at is not None and self.unsubscribed_at is None and self.bounced_at is None
+
+
+class SignUp(models.Model):
+    """Somebody typed this address into the subscribe form; a worker has not answered it yet (S15).
+
+    The page only writes this row, whoever the address belongs to, so that its answer cannot tell
+    who is subscribed. One row per address: asking again replaces the choice that waits.
+    """
+
+    address = models.CharField(max_length=254, unique=True)
+    choice = models.JSONField(help_text="What ``notifications.subscriptions.Choice.as_json`` wrote.")
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["asked_at", "id"]
+
+    def __str__(self) -> str:
+        return self.address
