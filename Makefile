@@ -1,0 +1,57 @@
+# Every command the project keeps true. `make` alone lists them.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+PORT ?= 8000
+# Where junit reports of test runs go; .ci/run adds them up.
+RESULTS := test-results
+PY := .venv/bin/python
+STAMP := .venv/installed
+PYTEST := $(PY) -m pytest
+QUIET := not services and not drill and not browser
+
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-services browser check bench drills lock
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
+
+setup: $(STAMP) ## Install everything into .venv, exactly as locked (instant when nothing changed)
+
+$(STAMP): requirements.lock
+	@PYTHON="$(PYTHON)" sh config/setup.sh
+
+demo: setup ## Run the product with a demo organisation: make demo PORT=8000
+	@exec $(PY) manage.py up --demo --port "$(PORT)"
+
+test: setup ## The whole suite on SQLite; needs no services
+	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
+
+test-services: setup ## The same suite on PostgreSQL and Redis, with real worker processes and the drills
+	@$(PY) -m tests.services $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/postgresql.xml $(ARGS)
+	@$(PY) -m tests.services $(PYTEST) -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS)
+
+browser: setup ## The flow test in a real headless Chromium
+	@$(PYTEST) -m browser --junitxml=$(RESULTS)/browser.xml $(ARGS)
+
+drills: setup ## Break things on purpose and count what was lost; one line per drill
+	@$(PY) -m tests.services $(PYTEST) -m drill -s -q --no-header $(ARGS)
+
+bench: setup ## Measure page and fan-out beside their references; one line per figure
+	@$(PY) -m tests.services $(PY) -m tests.bench $(ARGS)
+
+check: setup ## Style, types, layers, migrations, templates, system checks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+	$(PY) manage.py makemigrations --check --dry-run
+	$(PY) manage.py check
+	git ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
+
+lock: setup ## Write requirements.lock anew from pyproject.toml
+	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --generate-hashes --no-emit-index-url --no-header -o requirements.lock
