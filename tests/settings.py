@@ -34,6 +34,6 @@ else:
 
 if not os.environ.get("REDIS_URL"):
     # No services: bells ring in memory, unheard; whoever tests the sweep calls it.
-    CELERY_BROKER_URL = "memory://"
+    CELERY_BROKER_URL = "memory://localhost/"
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
