@@ -36,6 +36,12 @@ class Group(models.Model):
         return self.name
 
 
+class ComponentQuerySet(models.QuerySet["Component"]):
+    def shown(self) -> ComponentQuerySet:
+        """What the page lists: all but archived ones."""
+        return self.filter(archived_at__isnull=True)
+
+
 class Component(models.Model):
     """Something customers depend on. Its level is never stored: it follows from open impacts."""
 
@@ -57,8 +63,11 @@ class Component(models.Model):
     topic = models.OneToOneField(Topic, models.PROTECT, related_name="component", editable=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    #: Off the page, but its past stays: figures and permanent pages still name it.
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     history = HistoricalRecords()
+    objects = ComponentQuerySet.as_manager()
 
     class Meta:
         ordering = ["position", "name"]
@@ -115,6 +124,8 @@ class Impact(models.Model):
             # Read by the page: impacts of the last 90 days, whatever the length of the history.
             models.Index(fields=["ended_at", "began_at"], name="impact_by_end"),
             models.Index(fields=["source"], name="impact_by_source"),
+            # Read by the page: the last trouble of each component.
+            models.Index(fields=["component", "-began_at"], name="impact_by_component"),
         ]
 
     def __str__(self) -> str:
