@@ -10,7 +10,7 @@ from incidents.models import Policy, Severity
 _BETWEEN = re.compile(r"[\s_\-\u00ad\u2010-\u2015\u2212]+")
 
 
-class UnknownSeverity(ValueError):
+class SeverityError(ValueError):
     """The text names no level, or several. ``candidates`` are the levels it could mean."""
 
     def __init__(self, words: str, candidates: Sequence[Severity] = ()) -> None:
@@ -32,11 +32,11 @@ def parse(text: str, policy: Policy | None = None) -> Severity:
     """The level in force that ``text`` means, of ``policy`` or, without one, of all policies. One query.
 
     With a policy a bare number is its rank, 1 for the worst: ``2`` and ``P2`` are different ranks.
-    Raises UnknownSeverity with words for the operator.
+    Raises SeverityError with words for the operator.
     """
     typed = text.strip()
     if not typed:
-        raise UnknownSeverity("Name a severity.")
+        raise SeverityError("Name a severity.")
     levels = Severity.objects.in_force()
     if policy is not None:
         levels = levels.filter(version__policy=policy)
@@ -46,7 +46,7 @@ def parse(text: str, policy: Policy | None = None) -> Severity:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UnknownSeverity(
+        raise SeverityError(
             f"“{typed}” means {_either(found)}. Name the policy as well.",
             found,
         )
@@ -55,7 +55,7 @@ def parse(text: str, policy: Policy | None = None) -> Severity:
 
 def _by_rank(typed: str, policy: Policy | None, levels: list[Severity]) -> Severity:
     if policy is None:
-        raise UnknownSeverity(
+        raise SeverityError(
             f"“{typed}” is only a number, and policies count differently. Name the policy as well, or write a code "
             "such as P1 or SEV-1."
         )
@@ -65,13 +65,13 @@ def _by_rank(typed: str, policy: Policy | None, levels: list[Severity]) -> Sever
     raise _no_level(typed, policy, levels)
 
 
-def _no_level(typed: str, policy: Policy | None, levels: list[Severity]) -> UnknownSeverity:
+def _no_level(typed: str, policy: Policy | None, levels: list[Severity]) -> SeverityError:
     if policy is None:
-        return UnknownSeverity(f"“{typed}” is not a severity of any policy in force.", levels)
+        return SeverityError(f"“{typed}” is not a severity of any policy in force.", levels)
     if not levels:
-        return UnknownSeverity(f"{policy} has no version in force.")
+        return SeverityError(f"{policy} has no version in force.")
     known = ", ".join(str(level) for level in levels)
-    return UnknownSeverity(f"“{typed}” is not a severity of {policy}. It has {known}.", levels)
+    return SeverityError(f"“{typed}” is not a severity of {policy}. It has {known}.", levels)
 
 
 def _either(levels: Iterable[Severity]) -> str:

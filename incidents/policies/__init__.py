@@ -1,0 +1,21 @@
+"""Policies as data, and what may be done to them: load, revise, put in force, confirm (R-101, R-102, R-108)."""
+
+from incidents.models.policy import PolicyError
+
+from .loading import Loaded, load_presets
+from .table import Overview, differences, overview
+from .versions import confirm, flaws, in_force, put_in_force, revise
+
+__all__ = [
+    "Loaded",
+    "Overview",
+    "PolicyError",
+    "confirm",
+    "differences",
+    "flaws",
+    "in_force",
+    "load_presets",
+    "overview",
+    "put_in_force",
+    "revise",
+]

@@ -1,0 +1,147 @@
+"""The five presets: from data files to rows, once (R-101)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from simple_history.utils import bulk_create_with_history
+
+from incidents.enums import Audience, DutyKind, Start
+from incidents.models import (
+    ChannelRule,
+    Contradiction,
+    Duty,
+    Policy,
+    PolicyVersion,
+    Severity,
+    SupportTarget,
+    UpdateTemplate,
+)
+
+from .versions import put_in_force
+
+FOLDER = Path(__file__).parent / "presets"
+#: In the order of requirements.md, playbooks A to E.
+PRESETS = ("public-status", "enterprise-sla", "consumer-app", "startup-sev", "platform-sev")
+
+#: What a preset need not say of a duty: the moment it starts from, and whom it concerns.
+USUAL: dict[DutyKind, tuple[Start, Audience]] = {
+    DutyKind.RESPOND: (Start.DECLARED, Audience.STAFF),
+    DutyKind.FIRST_UPDATE: (Start.DECLARED, Audience.PUBLIC),
+    DutyKind.PUBLIC_UPDATE: (Start.LAST_UPDATE, Audience.PUBLIC),
+    DutyKind.INTERNAL_UPDATE: (Start.DECLARED, Audience.STAFF),
+    DutyKind.RESOLVE: (Start.DECLARED, Audience.STAFF),
+    DutyKind.START_UPDATE: (Start.PLANNED_START, Audience.PUBLIC),
+    DutyKind.END_UPDATE: (Start.PLANNED_END, Audience.PUBLIC),
+    DutyKind.REVIEW_SCHEDULED: (Start.RESOLVED, Audience.STAFF),
+    DutyKind.REVIEW_PUBLISHED: (Start.RESOLVED, Audience.STAFF),
+}
+REPEATING = (DutyKind.PUBLIC_UPDATE, DutyKind.INTERNAL_UPDATE)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of one preset: new, or there before and left alone."""
+
+    policy: Policy
+    created: bool
+
+
+@transaction.atomic
+def load_presets(*, at: datetime, by: User | None = None) -> list[Loaded]:
+    """Bring in the presets that are not there yet, version 1 in force from ``at``; leave the others alone.
+
+    A policy that is there keeps every edit of its owner (R-101). The first preset becomes the
+    default when no policy is.
+    """
+    there = {policy.slug: policy for policy in Policy.objects.all()}
+    defaulted = any(policy.is_default for policy in there.values())
+    loaded = []
+    for slug in PRESETS:
+        preset = read(slug)
+        if slug in there:
+            loaded.append(Loaded(there[slug], created=False))
+            continue
+        policy, created = Policy.objects.get_or_create(
+            slug=slug,
+            defaults={
+                "name": preset["name"],
+                "summary": preset["summary"],
+                "is_default": preset.get("default", False) and not defaulted,
+            },
+        )
+        if created:
+            _write(preset, policy, by=by, at=at)
+        loaded.append(Loaded(policy, created=created))
+    return loaded
+
+
+def read(slug: str) -> dict[str, Any]:
+    """A preset as its file has it."""
+    with (FOLDER / f"{slug}.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+def _write(preset: Mapping[str, Any], policy: Policy, *, by: User | None, at: datetime) -> None:
+    """Version 1 and everything in it, then in force. The number of queries does not depend on the number of rows."""
+    calendar = preset["calendar"]
+    version = PolicyVersion.objects.create(
+        policy=policy,
+        number=1,
+        drafted_at=at,
+        drafted_by=by,
+        work_zone=calendar["zone"],
+        work_days=",".join(str(day) for day in calendar["days"]),
+        work_start=calendar["start"],
+        work_end=calendar["end"],
+        holiday_country=calendar["country"],
+    )
+    levels = Severity.objects.bulk_create(_severity(version, row) for row in preset["severities"])
+    pairs = list(zip(levels, preset["severities"], strict=True))
+    owners = preset["owners"]
+    Duty.objects.bulk_create(_duty(level, duty, owners) for level, row in pairs for duty in row["duties"])
+    ChannelRule.objects.bulk_create(
+        ChannelRule(severity=level, wire=wire, audience=audience, setting=setting)
+        for level, row in pairs
+        for audience, cells in row.get("channels", {}).items()
+        for wire, setting in cells.items()
+    )
+    Contradiction.objects.bulk_create(Contradiction(version=version, **row) for row in preset["contradictions"])
+    SupportTarget.objects.bulk_create(
+        SupportTarget(version=version, position=position, **row)
+        for position, row in enumerate(preset.get("support_targets", ()))
+    )
+    bulk_create_with_history(_templates(policy, preset), UpdateTemplate, default_user=by, default_date=at)
+    put_in_force(version, by=by, at=at)
+
+
+def _severity(version: PolicyVersion, row: Mapping[str, Any]) -> Severity:
+    return Severity(
+        version=version, **{name: value for name, value in row.items() if name not in ("duties", "channels")}
+    )
+
+
+def _duty(level: Severity, row: Mapping[str, Any], owners: Mapping[str, str]) -> Duty:
+    kind = DutyKind(row["kind"])
+    start, audience = USUAL[kind]
+    usual = {
+        "starts_from": start,
+        "audience": audience,
+        "repeats": kind in REPEATING,
+        "owner_role": owners.get(kind, ""),
+    }
+    return Duty(severity=level, **{**usual, **row})
+
+
+def _templates(policy: Policy, preset: Mapping[str, Any]) -> list[UpdateTemplate]:
+    return [
+        UpdateTemplate(policy=policy, position=position, **{**row, "body": row["body"].strip()})
+        for position, row in enumerate(preset["templates"])
+    ]
