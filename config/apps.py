@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -6,3 +8,6 @@ class HeliographConfig(AppConfig):
 
     name = "config"
     verbose_name = "Heliograph"
+
+    def ready(self) -> None:
+        import_module("config.checks")

@@ -121,6 +121,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Celery: the doorbell; the database is the queue ---------------------------
 
+BROKER_NAMED = bool(env.str("REDIS_URL", ""))
 CELERY_BROKER_URL = env.str("REDIS_URL", "") or "redis://127.0.0.1:6379/0"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -150,7 +151,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 MAILBOX_DIR = VAR_DIR / "mailbox"
 MAILBOX_PORT = env.int("MAILBOX_PORT", 8025)
 # Only a copy without a relay of its own reads its mail in the console; production never does.
-MAILBOX_IN_USE = not PRODUCTION and not env.str("SMTP_URL", "")
+RELAY_NAMED = bool(env.str("SMTP_URL", ""))
+MAILBOX_IN_USE = not PRODUCTION and not RELAY_NAMED
 _mail = env.email_url("SMTP_URL", default=f"smtp://127.0.0.1:{MAILBOX_PORT}")
 SMTP = {
     "host": _mail["EMAIL_HOST"] or "127.0.0.1",
@@ -235,6 +237,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"discreet": {"()": "notifications.discretion.Discreet"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["discreet"]}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.checks import run_checks
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
 from django.db import connections
 
 from config import programs
@@ -31,6 +32,9 @@ class Command(BaseCommand):
         "dispatcher. Restarts what dies; Ctrl-C or SIGTERM stops all."
     )
 
+    #: Only errors stop it; what an embedded copy should know stands in the welcome.
+    requires_system_checks = ()
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
         parser.add_argument("--port", type=int, default=8000)
@@ -39,6 +43,9 @@ class Command(BaseCommand):
         parser.add_argument("--grace", type=float, default=10.0, help="Seconds a busy program has to stop.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        errors = [message for message in run_checks() if message.is_serious()]
+        if errors:
+            raise SystemCheckError("\n".join(["This cannot run like this:", *map(str, errors)]))
         var_dir = settings.VAR_DIR
         self.url = os.environ.get("SITE_URL") or f"http://{_speakable(options['host'])}:{options['port']}"
         self.crew = Supervisor(var_dir / "logs", say=self._say, echo=options["verbose"], grace=options["grace"])
@@ -53,7 +60,7 @@ class Command(BaseCommand):
         try:
             self.env = self._surroundings()
             self._say("Preparing the database …")
-            self._once("migrate", "--verbosity", "0")
+            self._once("migrate", "--verbosity", "0", "--skip-checks")
             if demo:
                 self._once("demo")
             for child in (

@@ -1,0 +1,148 @@
+"""What must be true before Heliograph may run for real, and what an embedded copy should know.
+
+``manage.py check`` runs these, and so do ``up``, ``migrate`` and the worker; errors stop them.
+Everything is read from the settings, nothing from the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, register
+from django.core.exceptions import ImproperlyConfigured
+
+#: Shorter keys, and those that Django's own generator marks, are for nobody's production.
+SHORTEST_KEY = 40
+LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 -- compared, not listened on
+
+
+def _engine() -> str:
+    return str(settings.DATABASES["default"]["ENGINE"]).rpartition(".")[2]
+
+
+def _secret_key() -> str:
+    try:
+        return settings.SECRET_KEY
+    except ImproperlyConfigured:  # Django's answer to an empty one
+        return ""
+
+
+def _mail_stays_here() -> bool:
+    """Whether mail would go to nobody's relay, or into the mailbox of a demo on this machine."""
+    return not settings.RELAY_NAMED or (
+        settings.SMTP["host"] in LOCAL and settings.SMTP["port"] == settings.MAILBOX_PORT
+    )
+
+
+@register
+def production_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Production runs on PostgreSQL, Redis and a relay, and says which (E001…E003)."""
+    if not settings.PRODUCTION:
+        return []
+    found: list[CheckMessage] = []
+    if _engine() != "postgresql":
+        found.append(
+            Error(
+                f"The database is {_engine()}: production needs PostgreSQL (SQLite is for demo and development).",
+                hint="Set DATABASE_URL=postgres://user:password@host:5432/name.",
+                id="heliograph.E001",
+            )
+        )
+    if not settings.BROKER_NAMED:
+        found.append(
+            Error(
+                "REDIS_URL is not set: workers and web processes would not find each other.",
+                hint="Set REDIS_URL=redis://:password@host:6379/0.",
+                id="heliograph.E002",
+            )
+        )
+    if _mail_stays_here():
+        found.append(
+            Error(
+                "SMTP_URL names no relay: mail would go to a local mailbox that nobody reads.",
+                hint="Set SMTP_URL=smtp://user:password@relay:587/?tls=True to your mail relay.",
+                id="heliograph.E003",
+            )
+        )
+    return found
+
+
+@register
+def production_secrets(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Keys, debugging and hosts (E004…E006)."""
+    if not settings.PRODUCTION:
+        return []
+    found: list[CheckMessage] = []
+    if len(_secret_key()) < SHORTEST_KEY:
+        found.append(
+            Error(
+                "SECRET_KEY is missing or short: sessions and the links in mail could be forged.",
+                hint=f"Set SECRET_KEY to at least {SHORTEST_KEY} random characters, the same on every machine.",
+                id="heliograph.E004",
+            )
+        )
+    if settings.DEBUG:
+        found.append(
+            Error(
+                "DEBUG is on: error pages would show settings and data to everybody.",
+                hint="Remove DEBUG from the environment.",
+                id="heliograph.E005",
+            )
+        )
+    if not settings.ALLOWED_HOSTS or "*" in settings.ALLOWED_HOSTS:
+        found.append(
+            Error(
+                "ALLOWED_HOSTS is empty or allows every name.",
+                hint="Set ALLOWED_HOSTS=status.example.com to the names people use.",
+                id="heliograph.E006",
+            )
+        )
+    return found
+
+
+@register
+def production_address(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Links in mail lead to SITE_URL: it must be public, encrypted and answered (E007, E008)."""
+    if not settings.PRODUCTION:
+        return []
+    site = urlsplit(settings.SITE_URL)
+    host = site.hostname or ""
+    if site.scheme != "https" or host in LOCAL or not host:
+        return [
+            Error(
+                f"SITE_URL is {settings.SITE_URL}: links in mail need the public https address.",
+                hint="Set SITE_URL=https://status.example.com.",
+                id="heliograph.E007",
+            )
+        ]
+    if settings.ALLOWED_HOSTS and not any(_covers(name, host) for name in settings.ALLOWED_HOSTS):
+        return [
+            Error(
+                f"SITE_URL leads to {host}, which ALLOWED_HOSTS does not name: every link in mail would fail.",
+                hint=f"Add {host} to ALLOWED_HOSTS.",
+                id="heliograph.E008",
+            )
+        ]
+    return []
+
+
+@register
+def embedded_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Says in words what an embedded copy is not for (I001)."""
+    if settings.PRODUCTION or _engine() != "sqlite3":
+        return []
+    return [
+        Info(
+            "This copy runs on SQLite, for demo and development. It holds one writer at a time.",
+            hint="docs/running.md: HELIOGRAPH_ENV=production with PostgreSQL, Redis and a mail relay.",
+            id="heliograph.I001",
+        )
+    ]
+
+
+def _covers(name: str, host: str) -> bool:
+    return name == host or name == "*" or (name.startswith(".") and (host == name[1:] or host.endswith(name)))

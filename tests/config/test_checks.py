@@ -1,0 +1,108 @@
+"""System checks: production refuses embedded parts by name, an embedded copy only says what it is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.checks import ERROR, INFO, CheckMessage
+
+from config import checks
+
+POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The settings of a copy that may run for real; each test spoils one of them."""
+    proper = SimpleNamespace(
+        PRODUCTION=True,
+        DATABASES=POSTGRESQL,
+        BROKER_NAMED=True,
+        RELAY_NAMED=True,
+        SMTP={"host": "relay.example.com", "port": 587},
+        MAILBOX_PORT=django_settings.MAILBOX_PORT,
+        SECRET_KEY="k" * 50,
+        DEBUG=False,
+        ALLOWED_HOSTS=["status.example.com"],
+        SITE_URL="https://status.example.com",
+    )
+    monkeypatch.setattr(checks, "settings", proper)
+    return proper
+
+
+def found() -> list[CheckMessage]:
+    parts = (checks.production_parts, checks.production_secrets, checks.production_address, checks.embedded_parts)
+    return [message for part in parts for message in part(None)]
+
+
+def test_a_proper_production_has_nothing_to_say(production) -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "id"),
+    [
+        ("DATABASES", SQLITE, "heliograph.E001"),
+        ("DATABASES", {"default": {"ENGINE": "django.db.backends.mysql"}}, "heliograph.E001"),
+        ("BROKER_NAMED", False, "heliograph.E002"),
+        ("RELAY_NAMED", False, "heliograph.E003"),
+        ("SMTP", {"host": "127.0.0.1", "port": django_settings.MAILBOX_PORT}, "heliograph.E003"),
+        ("SECRET_KEY", "short", "heliograph.E004"),
+        ("SECRET_KEY", "", "heliograph.E004"),
+        ("DEBUG", True, "heliograph.E005"),
+        ("ALLOWED_HOSTS", [], "heliograph.E006"),
+        ("ALLOWED_HOSTS", ["status.example.com", "*"], "heliograph.E006"),
+        ("SITE_URL", "http://status.example.com", "heliograph.E007"),
+        ("SITE_URL", "https://localhost", "heliograph.E007"),
+        ("SITE_URL", "https://", "heliograph.E007"),
+        ("SITE_URL", "https://elsewhere.example.com", "heliograph.E008"),
+    ],
+)
+def test_production_refuses_what_is_not_for_production(production, setting: str, value: Any, id: str) -> None:
+    setattr(production, setting, value)
+    (error,) = found()
+    assert (error.id, error.level) == (id, ERROR)
+    assert error.hint
+
+
+def test_a_relay_on_the_same_machine_is_fine(production) -> None:
+    production.SMTP = {**production.SMTP, "host": "127.0.0.1", "port": 25}
+    assert found() == []
+
+
+def test_a_wildcard_host_covers_the_address(production) -> None:
+    production.ALLOWED_HOSTS = [".example.com"]
+    assert found() == []
+
+
+def test_an_embedded_copy_says_that_sqlite_is_for_demo_and_development(production) -> None:
+    production.PRODUCTION, production.DATABASES = False, SQLITE
+    (info,) = found()
+    assert (info.id, info.level) == ("heliograph.I001", INFO)
+    assert "for demo and development" in info.msg
+
+
+def test_an_embedded_copy_on_postgresql_has_nothing_to_say(production) -> None:
+    production.PRODUCTION = False
+    assert found() == []
+
+
+def test_a_production_start_with_embedded_parts_is_refused(tmp_path: Path) -> None:
+    """The whole command, as a machine would run it with nothing else configured."""
+    keep = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    outcome = subprocess.run(
+        [sys.executable, str(django_settings.BASE_DIR / "manage.py"), "up"],
+        env=keep | {"HELIOGRAPH_ENV": "production", "VAR_DIR": str(tmp_path), "ENV_FILE": os.devnull},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert outcome.returncode == 1
+    ids = [word.strip("()") for word in outcome.stderr.split() if word.startswith("(heliograph.")]
+    assert ids == [f"heliograph.E00{number}" for number in (1, 2, 3, 4, 6, 7)]
