@@ -15,6 +15,7 @@ from django.db import transaction
 
 from notifications import bell
 from notifications.enums import Channel, Doubt, Fate, Kind, Pool
+from notifications.lint import lint_for
 from notifications.models import Announcement, Brand, Delivery, Topic
 
 #: News older than this helps nobody; a letter (confirm your address) lives as long as its link.
@@ -82,7 +83,9 @@ def announce(
     """Write down news for everybody interested; the caller holds the row lock that orders ``lane``.
 
     ``rank`` is the severity rank 1–4 or None; no ``topics`` means that it concerns everybody.
+    Raises ``lint.Unsendable`` for words that must not go out (R-111): nothing is written then.
     """
+    lint_for(brand, [subject, story.title, *(line.text for line in story.lines)])
     announcement = Announcement.objects.create(
         lane=lane,
         seq=Announcement.objects.filter(lane=lane).count() + 1,
@@ -106,7 +109,9 @@ def write_to(
     """Write a letter to each of a few people by address, e.g. to confirm a subscription (reliability.md 3.3).
 
     In doubt it is not repeated: people can ask again, and a mailbox must not be bombed.
+    Raises ``lint.Unsendable`` (R-111).
     """
+    lint_for(brand, [subject, letter.heading, *letter.paragraphs])
     announcement = Announcement.objects.create(
         lane=lane,
         seq=Announcement.objects.filter(lane=lane).count() + 1,
