@@ -7,5 +7,6 @@ from django.views.generic import RedirectView
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/", admin.site.urls),
+    path("subscriptions/", include("notifications.urls")),
     path("", RedirectView.as_view(url="/status", permanent=False)),
 ]
