@@ -36,7 +36,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
 
 
-class Trouble(Exception):  # noqa: N818 -- words for a person, not a fault of the program
+class Trouble(Exception):
     """The start cannot go on; the message is one line for the person at the keyboard."""
 
 
