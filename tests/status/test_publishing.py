@@ -1,0 +1,157 @@
+"""The public book's acts: publishing is announcing (R-206, R-207, R-1301)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from django.db import transaction
+
+from notifications.models import Announcement, Delivery, Rendering
+from status import publishing, reading
+from status.enums import Level, NoticeKind, Phase, PublicImpact
+from status.models import Component, Impact, Notice, NoticeUpdate
+from tests import scene
+from tests.scene import NIGHT, minutes
+
+pytestmark = pytest.mark.django_db
+
+
+def open_notice(levels: dict[Component, Level], *, tell: bool = True, body: str = "We are looking.") -> Notice:
+    return publishing.publish(
+        scene.draft(body),
+        kind=NoticeKind.INCIDENT,
+        reference="INC-2026-0001",
+        source="incident:INC-2026-0001",
+        title="API errors",
+        rank=2,
+        brand=scene.brand(),
+        levels=levels,
+        started_at=NIGHT - minutes(10),
+        at=NIGHT,
+        tell=tell,
+    )
+
+
+def post(notice: Notice, body: str, phase: Phase, at: datetime, **changes: object) -> NoticeUpdate:
+    return publishing.post(notice, scene.draft(body, phase, **changes), at=at)
+
+
+def test_publishing_writes_the_book_and_the_outbox_together() -> None:
+    api = scene.component("API")
+    notice = open_notice({api: Level.PARTIAL})
+    announcement = Announcement.objects.get()
+    assert (announcement.rank, announcement.kind, announcement.published_at) == (2, "incident", NIGHT)
+    assert list(announcement.topics.all()) == [api.topic]
+    assert announcement.content["url"] == reading.permalink(notice)
+    assert announcement.content["components"] == [["API", "Partial outage"]]
+    assert [line["text"] for line in announcement.content["lines"]] == ["We are looking."]
+
+
+def test_a_rollback_leaves_neither_notice_nor_announcement() -> None:
+    with transaction.atomic():
+        open_notice({scene.component(): Level.PARTIAL})
+        transaction.set_rollback(True)
+    assert not Notice.objects.exists()
+    assert not Announcement.objects.exists()
+
+
+def test_the_book_can_be_written_without_telling() -> None:
+    open_notice({scene.component(): Level.PARTIAL}, tell=False)
+    assert not Announcement.objects.exists()
+
+
+def test_every_announcement_carries_the_whole_timeline_newest_first() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL})
+    post(notice, "Found it.", Phase.IDENTIFIED, NIGHT + minutes(5))
+    newest = Announcement.objects.latest("id")
+    assert [(line["phase"], line["text"]) for line in newest.content["lines"]] == [
+        ("Identified", "Found it."),
+        ("Investigating", "We are looking."),
+    ]
+    assert (newest.lane, newest.seq) == (f"notice:{notice.public_id}:1", 2)
+
+
+def test_r1301_the_promise_is_the_last_updates_and_ends_with_the_incident() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL})
+    post(notice, "Found it.", Phase.IDENTIFIED, NIGHT, next_update_by=NIGHT + minutes(30))
+    assert notice.next_update_by == NIGHT + minutes(30)
+    post(notice, "No news.", Phase.IDENTIFIED, NIGHT + minutes(10))
+    assert notice.next_update_by is None
+    post(notice, "Fixed.", Phase.RESOLVED, NIGHT + minutes(20), next_update_by=NIGHT + minutes(60))
+    assert notice.next_update_by is None
+    assert notice.updates.latest("seq").next_update_by is None
+
+
+def test_phases_leave_their_timestamps() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL})
+    post(notice, "A fix is in.", Phase.MONITORING, NIGHT + minutes(5))
+    post(notice, "Still watching.", Phase.MONITORING, NIGHT + minutes(9))
+    post(notice, "Fixed.", Phase.RESOLVED, NIGHT + minutes(20))
+    assert (notice.monitoring_at, notice.resolved_at) == (NIGHT + minutes(5), NIGHT + minutes(20))
+
+
+def test_each_old_status_is_the_previous_new_status() -> None:
+    api = scene.component("API")
+    notice = open_notice({api: Level.PARTIAL})
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.MAJOR}, at=NIGHT + minutes(5))
+    post(notice, "Worse.", Phase.IDENTIFIED, NIGHT + minutes(5))
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.OPERATIONAL}, at=NIGHT + minutes(9))
+    post(notice, "Better.", Phase.MONITORING, NIGHT + minutes(9))
+    moves = [(u.affected[0]["old_status"], u.affected[0]["new_status"]) for u in notice.updates.all()]
+    assert moves == [
+        ("operational", "partial_outage"),
+        ("partial_outage", "major_outage"),
+        ("major_outage", "operational"),
+    ]
+
+
+def test_a_notice_keeps_the_gravest_impact_it_had() -> None:
+    api = scene.component("API")
+    notice = open_notice({api: Level.DEGRADED})
+    assert notice.impact == PublicImpact.MINOR
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.MAJOR}, at=NIGHT)
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.DEGRADED}, at=NIGHT + minutes(1))
+    assert Notice.objects.get().impact == PublicImpact.CRITICAL
+
+
+def test_r205_the_public_reads_the_corrected_words_at_the_place_of_the_first() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL}, body="Down in Ausralia.")
+    first = notice.updates.get()
+    post(notice, "Found it.", Phase.IDENTIFIED, NIGHT + minutes(5))
+    second = publishing.correct(first, "Down in Austria.", at=NIGHT + minutes(6))
+    publishing.correct(second, "Down in Australia.", at=NIGHT + minutes(7))
+
+    told = reading.told(notice.updates.all())
+    assert [(t.phase, t.posted_at, t.corrected_at, t.text) for t in told] == [
+        (Phase.IDENTIFIED, NIGHT + minutes(5), None, "Found it."),
+        (Phase.INVESTIGATING, NIGHT, NIGHT + minutes(7), "Down in Australia."),
+    ]
+    with pytest.raises(ValueError, match="corrected already"):
+        publishing.correct(first, "Again.", at=NIGHT + minutes(8))
+    assert Announcement.objects.count() == 2
+
+
+def test_r206_a_preview_reads_as_what_is_announced_and_writes_nothing() -> None:
+    api = scene.component("API")
+    notice = open_notice({api: Level.PARTIAL})
+    draft = scene.draft("Found it: **a bad deploy**.", Phase.IDENTIFIED, next_update_by=NIGHT + minutes(40))
+    counted = (Notice, NoticeUpdate, Announcement, Delivery, Rendering, Impact)
+    before = [model.objects.count() for model in counted]
+    preview = publishing.draft_update_story(notice, draft, levels={api: Level.PARTIAL}, at=NIGHT + minutes(5))
+    assert [model.objects.count() for model in counted] == before
+
+    publishing.post(notice, draft, at=NIGHT + minutes(5))
+    announced = Announcement.objects.latest("id")
+    as_announced = {k: ([list(c) for c in v] if k == "components" else v) for k, v in preview.as_json().items()}
+    assert {**as_announced, "lines": list(as_announced["lines"])} == announced.content
+    assert publishing.subject(notice.brand, preview) == announced.subject
+
+
+@pytest.mark.parametrize("words", ["short", "long " * 400])
+def test_a_text_message_fits_and_ends_with_the_address(words: str) -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL}, body=words)
+    sms = Announcement.objects.get().content["sms"]
+    assert len(sms) <= publishing.SMS_LENGTH
+    assert sms.startswith("Investigating: API errors. ")
+    assert sms.endswith(" " + reading.permalink(notice))
