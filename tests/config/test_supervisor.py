@@ -17,10 +17,8 @@ from config.supervisor import Child, Supervisor, Trouble, free_port, only_one, r
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 PARENT = (
-    "import subprocess, sys, time
-"
-    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
-"
+    "import subprocess, sys, time\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
     "print(child.pid, flush=True); time.sleep(60)"
 )
 
