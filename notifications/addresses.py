@@ -10,6 +10,7 @@ from django.core.validators import EmailValidator
 from notifications.validators import one_line
 
 LONGEST = 254
+LONGEST_LOCAL = 64
 #: The old and the new rules for international names turn these into different domains; in such a
 #: case mail could reach a stranger, so we ask for the unambiguous form.
 _AMBIGUOUS = frozenset("ßς\u200c\u200d")
@@ -34,9 +35,11 @@ def normal(typed: str) -> str:
         raise ValidationError("Sorry, our mail cannot carry accents or other scripts before the @.", code="local_part")
     if local.startswith('"') or domain.startswith("["):
         raise ValidationError("Addresses with quotation marks or [numbers] cannot be used here.", code="exotic")
-    address = f"{local}@{_ascii_domain(domain)}"
+    domain = _ascii_domain(domain)
+    address = f"{local}@{domain}"
     _plain(address)
-    if len(address) > LONGEST or "." not in domain:
+    # RFC 5321, 4.5.3.1; a name without a dot is a machine next door, not somebody's mail domain.
+    if len(local) > LONGEST_LOCAL or len(address) > LONGEST or "." not in domain:
         raise ValidationError(_plain.message, code="invalid")
     return address
 

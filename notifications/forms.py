@@ -39,6 +39,8 @@ class Option:
 class ChoiceForm(forms.Form):
     """What to hear about: components, kinds and the least severity (R-802)."""
 
+    wants_incidents = forms.BooleanField(label="Incidents", required=False, initial=True)
+    wants_maintenance = forms.BooleanField(label="Planned maintenance", required=False, initial=True)
     scope = forms.ChoiceField(
         label="Components",
         choices=[(value, label) for value, label, _ in SCOPES],
@@ -57,16 +59,14 @@ class ChoiceForm(forms.Form):
             "invalid_pk_value": "One of these components is no longer offered. Please look through your choice again.",
         },
     )
-    wants_incidents = forms.BooleanField(label="Incidents", required=False, initial=True)
-    wants_maintenance = forms.BooleanField(label="Planned maintenance", required=False, initial=True)
     least_rank = forms.TypedChoiceField(
-        label="How serious an incident has to be",
+        label="Which incidents",
         coerce=int,
         choices=[(value, label) for value, label, _ in RANKS],
         initial="4",
         error_messages={
-            "required": "Choose how serious an incident has to be.",
-            "invalid_choice": "Choose how serious an incident has to be.",
+            "required": "Choose which incidents you want to hear about.",
+            "invalid_choice": "Choose which incidents you want to hear about.",
         },
     )
 
