@@ -1,4 +1,4 @@
-"""Who works at the demo organisation: one login per role (reliability.md 4.1)."""
+"""Who works at the demo organisation: one login per role (R-1202, reliability.md 4.1)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,54 @@ import secrets
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group, Permission, User
 
 ADMIN = "admin"
 #: Letters and digits that cannot be mistaken for each other.
 _SAFE = "abcdefghjkmnpqrstuvwxyz23456789"
+
+_SEE_INCIDENTS = ("incidents.view_incident", "incidents.view_timelineentry", "incidents.view_obligation")
+_SEE_DELIVERIES = ("notifications.view_announcement", "notifications.view_delivery")
+_SEE_PEOPLE = ("notifications.view_subscriber", "notifications.view_customer", "notifications.view_contact")
+_SEE_RULES = (
+    "incidents.view_policy",
+    "incidents.view_policyversion",
+    "incidents.view_severity",
+    "status.view_component",
+)
+_SEE_ALL = (*_SEE_INCIDENTS, *_SEE_DELIVERIES, *_SEE_PEOPLE, *_SEE_RULES, "postmortems.view_review")
+
+#: What each role may do, as ``app.codename``. Finance sees incidents only; who writes does not approve.
+ROLES: dict[str, tuple[str, ...]] = {
+    "Support": (*_SEE_INCIDENTS, *_SEE_DELIVERIES, *_SEE_PEOPLE, "status.view_component", "incidents.declare"),
+    "Communications": (
+        *_SEE_ALL,
+        "incidents.declare",
+        "incidents.publish",
+        "incidents.change_updatetemplate",
+        "incidents.view_updatetemplate",
+        "notifications.change_subscriber",
+    ),
+    "Incident commander": (
+        *_SEE_ALL,
+        "incidents.declare",
+        "incidents.publish",
+        "incidents.command",
+        "postmortems.add_review",
+        "postmortems.change_review",
+    ),
+    "Finance": (*_SEE_INCIDENTS, "notifications.view_customer", "notifications.view_contact", "incidents.view_policy"),
+    "Auditor": _SEE_ALL,
+}
+#: login, first and last name, role.
+STAFF = (
+    ("support", "Sofia", "Lindqvist", "Support"),
+    ("comms", "Ines", "Carvalho", "Communications"),
+    ("commander", "Marcus", "Adeyemi", "Incident commander"),
+    ("finance", "Tomasz", "Wolski", "Finance"),
+    ("auditor", "Yuki", "Tanaka", "Auditor"),
+)
 
 
 def password_file() -> Path:
@@ -24,3 +68,43 @@ def demo_password() -> str:
         path.touch(mode=0o600)
         path.write_text("-".join("".join(secrets.choice(_SAFE) for _ in range(4)) for _ in range(3)) + "\n")
     return path.read_text().strip()
+
+
+def make_roles() -> dict[str, Group]:
+    """Groups with the permissions of ROLES, made or brought up to date."""
+    wanted = {name for names in ROLES.values() for name in names}
+    codes = {name.partition(".")[2] for name in wanted}
+    rows = Permission.objects.filter(codename__in=codes).select_related("content_type")
+    found = {f"{row.content_type.app_label}.{row.codename}": row for row in rows}
+    groups = {}
+    for role, names in ROLES.items():
+        groups[role], _ = Group.objects.get_or_create(name=role)
+        groups[role].permissions.set([found[name] for name in names])
+    return groups
+
+
+def make_staff() -> dict[str, User]:
+    """One login per role and an administrator, by login. People who are there keep their password."""
+    groups = make_roles()
+    # Hashed once: a strong hash takes longer than the rest of the demo's rows together.
+    hashed = make_password(demo_password())
+    people = {ADMIN: _person(ADMIN, "Ada", "Northcote", hashed, is_superuser=True)}
+    for login, first, last, role in STAFF:
+        people[login] = _person(login, first, last, hashed)
+        people[login].groups.add(groups[role])
+    return people
+
+
+def _person(login: str, first: str, last: str, hashed: str, *, is_superuser: bool = False) -> User:
+    person, _ = User.objects.get_or_create(
+        username=login,
+        defaults={
+            "first_name": first,
+            "last_name": last,
+            "email": f"{login}@larkfield.example",
+            "password": hashed,
+            "is_staff": True,
+            "is_superuser": is_superuser,
+        },
+    )
+    return person
