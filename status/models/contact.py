@@ -6,7 +6,7 @@ from django.db import models
 
 
 class AnswerTarget(models.Model):
-    """How soon support answers, in words: "Critical" – "within 1 hour". Written by whoever holds the policy in force."""
+    """How soon support answers: "Critical", "within 1 hour". Written by whoever holds the policy in force (R-104)."""
 
     priority = models.CharField(max_length=40, unique=True)
     words = models.CharField(max_length=80)

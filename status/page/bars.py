@@ -1,0 +1,118 @@
+"""Ninety days as one small picture: height, shape and colour say the same, so that none is needed alone.
+
+Operational days are one pattern, however many there are; only days with trouble cost bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from status.enums import Level
+from status.page.snapshot import DAYS, Row
+from status.page.wording import day as day_in_words
+from status.page.wording import lasting, percent
+from status.uptime import DAY, Day
+
+#: Width of a day and of its bar, height of the picture, in its own units.
+STEP, BAR, HEIGHT = 6, 4, 32
+#: The letter the script reads, and the rectangles (top, height) of the bar.
+_SHAPES: dict[Level, tuple[str, tuple[tuple[int, int], ...]]] = {
+    Level.MAINTENANCE: ("m", ((16, 6), (25, 7))),
+    Level.DEGRADED: ("d", ((11, 21),)),
+    Level.PARTIAL: ("p", ((5, 27),)),
+    Level.MAJOR: ("o", ((0, 32),)),
+}
+#: Defined once per page; every picture refers to it.
+PATTERN = mark_safe(  # noqa: S308 -- numbers only
+    f'<pattern id="up" width="{STEP}" height="{HEIGHT}" patternUnits="userSpaceOnUse">'
+    f'<path class="b-green" d="M1 16h{BAR}v16h-{BAR}z"/></pattern>'
+    f'<pattern id="void" width="{STEP}" height="{HEIGHT}" patternUnits="userSpaceOnUse">'
+    f'<path class="b-void" d="M1 29h{BAR}v3h-{BAR}z"/></pattern>'
+)
+
+
+def picture(row: Row) -> SafeString:
+    """The bars of a component, with a summary for those who do not see them and days for the script."""
+    known = min(max(row.past.since // DAY - row.first_day, 0), DAYS)
+    troubled = {number - row.first_day: day for number, day in row.past.troubled.items() if number >= row.first_day}
+    parts = [_run("void", 0, known)] if known else []
+    edges = [known - 1, *sorted(troubled), DAYS]
+    clear = "".join(_box(left + 1, right) for left, right in pairwise(edges) if left + 1 < right)
+    if clear:
+        parts.append(f'<path fill="url(#up)" d="{clear}"/>')
+    for level, (_, boxes) in _SHAPES.items():
+        drawn = "".join(
+            f"M{STEP * place + 1} {top}h{BAR}v{height}h-{BAR}z"
+            for place, day in troubled.items()
+            if day.worst is level
+            for top, height in boxes
+        )
+        if drawn:
+            parts.append(f'<path class="b-{level.colour}" d="{drawn}"/>')
+    return mark_safe(  # noqa: S308 -- numbers and escaped words
+        f'<div class="bars" data-last="{row.first_day + DAYS - 1}" data-known="{known}" '
+        f'data-trouble="{_told(troubled)}">'
+        f'<svg viewBox="0 0 {STEP * DAYS} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(summary(row))}">{"".join(parts)}</svg></div>'
+    )
+
+
+def key() -> list[dict[str, str]]:
+    """What each shape means, for the legend; gravest last."""
+    shapes = {Level.OPERATIONAL: ((16, 16),), **{level: boxes for level, (_, boxes) in _SHAPES.items()}}
+    order = (Level.OPERATIONAL, Level.DEGRADED, Level.PARTIAL, Level.MAJOR, Level.MAINTENANCE)
+    return [
+        {
+            "label": level.label,
+            "colour": level.colour,
+            "shape": "".join(f"M1 {top}h{BAR}v{height}h-{BAR}z" for top, height in shapes[level]),
+        }
+        for level in order
+    ]
+
+
+def summary(row: Row) -> str:
+    """The picture in words."""
+    uptime, troubled = row.uptime_90.percent, [day for day in row.past.troubled.values() if day.number >= row.first_day]
+    figure = "nothing measured yet" if uptime is None else f"{percent(uptime)} uptime"
+    words = f"{row.name}, last {DAYS} days: {figure}"
+    if not troubled:
+        return f"{words}; no day with trouble."
+    last = troubled[-1]
+    count = "1 day" if len(troubled) == 1 else f"{len(troubled)} days"
+    told = ", ".join(
+        f"{level.label.lower()} for {lasting(seconds)}"
+        for level, seconds in sorted(last.seconds.items(), key=lambda pair: -pair[0].gravity)
+        if level is not Level.OPERATIONAL
+    )
+    return f"{words}; trouble on {count}, the latest {_date(last)}: {told}."
+
+
+def _told(troubled: dict[int, Day]) -> str:
+    """``84o42p10;89d5``: place, then letter and minutes per level, gravest first."""
+    return ";".join(
+        str(place)
+        + "".join(
+            # A few seconds are told as a minute: nought would read as nothing.
+            f"{letter}{max(1, day.seconds[level] // 60)}"
+            for level, (letter, _) in reversed(_SHAPES.items())
+            if level in day.seconds
+        )
+        for place, day in troubled.items()
+    )
+
+
+def _run(pattern: str, start: int, end: int) -> str:
+    return f'<path fill="url(#{pattern})" d="{_box(start, end)}"/>'
+
+
+def _box(start: int, end: int) -> str:
+    return f"M{STEP * start} 0h{STEP * (end - start)}v{HEIGHT}h-{STEP * (end - start)}z"
+
+
+def _date(day: Day) -> str:
+    return day_in_words(datetime.fromtimestamp(day.number * DAY, UTC))

@@ -1,0 +1,59 @@
+"""Moments, spans and figures in words, the same on every public page. Times are UTC; a script makes them local."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def moment(at: datetime) -> str:
+    """``20 Nov 2026, 14:32 UTC``."""
+    at = at.astimezone(UTC)
+    return f"{day(at)}, {at:%H:%M} UTC"
+
+
+def day(on: date) -> str:
+    """``20 Nov 2026``."""
+    return f"{on.day} {_MONTHS[on.month - 1]} {on.year}"
+
+
+def days(first: date, last: date) -> str:
+    """``20 Nov 2026``, ``12 – 20 Nov 2026`` or ``28 Oct – 3 Nov 2026``."""
+    if first == last:
+        return day(last)
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} – {day(last)}"
+    start = day(first) if first.year != last.year else day(first).rpartition(" ")[0]
+    return f"{start} – {day(last)}"
+
+
+def lasting(seconds: int) -> str:
+    """``40 s``, ``42 min``, ``1 h 5 min``, ``3 days 4 h``: the two greatest units, rounded down."""
+    if seconds < MINUTE:
+        return f"{seconds} s"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE} min"
+    if seconds < DAY:
+        return _pair(seconds // HOUR, "h", seconds % HOUR // MINUTE, "min")
+    whole = seconds // DAY
+    return _pair(whole, "day" if whole == 1 else "days", seconds % DAY // HOUR, "h")
+
+
+def _pair(great: int, unit: str, small: int, small_unit: str) -> str:
+    return f"{great} {unit} {small} {small_unit}" if small else f"{great} {unit}"
+
+
+def percent(value: Decimal) -> str:
+    """``99.98 %``, ``100 %``; the figure is never rounded up on its way here (R-1306)."""
+    text = f"{value:f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """``A``, ``A and B``, ``A, B and 4 more``."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,63 @@
+"""What the public templates say with: marks, moments, spans."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from django import template
+from django.utils.safestring import SafeString, mark_safe
+
+from status.page import bars, wording
+from status.page.snapshot import PastDays, Row
+
+register = template.Library()
+
+
+@register.filter
+def moment(at: datetime) -> SafeString:
+    """A moment in UTC that the script turns into the reader's own time."""
+    stamp = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return mark_safe(f'<time datetime="{stamp}">{wording.moment(at)}</time>')  # noqa: S308 -- digits and month names
+
+
+@register.filter
+def day(on: date) -> str:
+    return wording.day(on)
+
+
+@register.filter
+def run(days: PastDays) -> str:
+    return wording.days(days.first, days.last)
+
+
+@register.filter
+def lasting(seconds: int) -> str:
+    return wording.lasting(seconds)
+
+
+@register.filter
+def percent(value: Decimal) -> str:
+    return wording.percent(value)
+
+
+@register.filter
+def below_target(row: Row) -> bool:
+    """Whether the last 30 days missed the component's own target (R-602)."""
+    return row.target is not None and not row.uptime_30.meets(row.target)
+
+
+@register.filter
+def picture(row: Row) -> SafeString:
+    return bars.picture(row)
+
+
+@register.filter
+def mark(colour: str) -> SafeString:
+    """The shape of a colour: never colour alone."""
+    return mark_safe(f'<svg class="glyph" aria-hidden="true"><use href="#i-{colour}"/></svg>')  # noqa: S308 -- our words
+
+
+@register.simple_tag
+def pattern() -> SafeString:
+    return bars.PATTERN

@@ -1,0 +1,82 @@
+"""Public pages for readers who come before, or beside, the pressed bytes (config/ready.py)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from itertools import groupby
+
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from status.page import press
+from status.page.postings import Posting, archive
+from status.page.snapshot import default_brand
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 25
+
+View = Callable[..., HttpResponse]
+
+
+def public(view: View) -> View:
+    """Read only, without cookies; words instead of a stack trace for what is unknown or away."""
+
+    @csrf_exempt
+    @wraps(view)
+    def answer(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        try:
+            response = view(request, *args, **kwargs)
+        except Http404:
+            response = HttpResponse(render_to_string("status/missing.html", {"brand": default_brand()}), status=404)
+        except DatabaseError:
+            log.exception("A public page could not be read.")
+            response = HttpResponse(render_to_string("status/away.html"), status=503, headers={"Retry-After": "30"})
+        response.headers.setdefault("Cache-Control", "no-cache")
+        return response
+
+    return answer
+
+
+@public
+def page(request: HttpRequest) -> HttpResponse:
+    """The status page; pressed now if nobody has pressed it yet."""
+    pressed = press.read(press.INDEX)
+    if pressed is None:
+        press.press()
+        pressed = press.read(press.INDEX) or press.render_page(timezone.now())
+    return HttpResponse(pressed)
+
+
+@public
+def incident(request: HttpRequest, public_id: str) -> HttpResponse:
+    """The permanent page of a notice (R-701), pressed on demand."""
+    rendered = press.render_notice(public_id, timezone.now())
+    if rendered is None:
+        raise Http404
+    press.press(public_id)
+    return HttpResponse(rendered)
+
+
+@public
+def history(request: HttpRequest) -> HttpResponse:
+    """Past incidents and maintenance, by key (R-702's archive)."""
+    before = request.GET.get("before", "")
+    try:
+        postings, following = archive(before, PAGE_SIZE, timezone.now())
+    except ValueError as error:
+        raise Http404 from error
+    months = [(month, list(told)) for month, told in groupby(postings, key=_month)]
+    context = {"brand": default_brand(), "months": months, "next": following, "before": before}
+    return HttpResponse(render_to_string("status/history.html", context))
+
+
+def _month(posting: Posting) -> str:
+    return f"{posting.resolved_at:%B %Y}"
