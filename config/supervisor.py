@@ -31,6 +31,8 @@ BACK_OFF = (0.5, 1.0, 2.0, 5.0, 15.0)
 HEALTHY_AFTER = 30.0
 #: Before readiness a child may die this often; then the start has failed.
 STARTS = 3
+#: Seconds between two looks at whether something is ready.
+PACE = 0.1
 LOG_BYTES = 5_000_000
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
@@ -134,11 +136,17 @@ class Supervisor:
 
     def run_until(self, done: Callable[[], bool], *, timeout: float, what: str) -> None:
         """Keep everything running until ``done``. Raises Trouble when it takes longer than ``timeout`` seconds."""
-        end = time.monotonic() + timeout
-        while not self.stopping and not done():
+        now = time.monotonic()
+        end, ask_at = now + timeout, now
+        while not self.stopping:
+            # Asked at a steady pace: an answer may itself make a child write, which wakes us.
+            if time.monotonic() >= ask_at:
+                if done():
+                    return
+                ask_at = time.monotonic() + PACE
             if time.monotonic() > end:
                 raise Trouble(f"{what} did not get ready within {timeout:.0f} s; its log is in {self._log_dir}.")
-            self.tick(0.1)
+            self.tick(PACE)
 
     def run(self) -> None:
         """Keep everything running until somebody wishes to stop."""

@@ -62,7 +62,7 @@ class Command(BaseCommand):
             self._say("Preparing the database …")
             self._once("migrate", "--verbosity", "0", "--skip-checks")
             if demo:
-                self._once("demo")
+                self._once("demo", "--skip-checks")
             for child in (
                 programs.web(host, port, self.env),
                 programs.worker(self.env),
