@@ -219,7 +219,8 @@ class Duty(Draftable):
         ]
 
     def __str__(self) -> str:
-        return f"{self.severity.code}: {self.get_kind_display()}"
+        when = "" if self.condition == Condition.ALWAYS else f", {self.get_condition_display()}"
+        return f"{self.severity.code}: {self.get_kind_display()}{when}"
 
     def clean(self) -> None:
         if self.limit is not None and (self.amount is None or self.limit < self.amount):

@@ -37,6 +37,10 @@ class Line:
     def labelled(self) -> list[tuple[str, str]]:
         return list(zip(COLUMNS, self.cells, strict=True))
 
+    @property
+    def grid(self) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+        return [(wire.label, settings) for wire, settings in zip(Wire, self.channels, strict=True)]
+
 
 @dataclass(frozen=True)
 class Overview:

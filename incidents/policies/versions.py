@@ -17,6 +17,7 @@ from incidents.severities import spellings
 from incidents.workhours import Calendar
 
 Row = TypeVar("Row", bound=models.Model)
+CALENDAR = ("work_zone", "work_days", "work_start", "work_end", "holiday_country")
 
 
 def in_force(policy: Policy) -> PolicyVersion | None:
@@ -28,28 +29,20 @@ def in_force(policy: Policy) -> PolicyVersion | None:
 def revise(policy: Policy, *, by: User | None, at: datetime) -> PolicyVersion:
     """The draft to edit: the one there is, or a copy of the version in force with the next number.
 
-    Raises PolicyError when there is nothing to copy.
+    A policy that never was in force starts with an empty version 1.
     """
     _lock(policy)
     draft = policy.versions.filter(standing=Standing.DRAFT).first()
     if draft:
         return draft
     current = in_force(policy)
-    if current is None:
-        raise PolicyError(f"{policy} has no version in force to start from.")
-    last = policy.versions.aggregate(last=models.Max("number"))["last"]
-    draft = PolicyVersion.objects.create(
-        policy=policy,
-        number=last + 1,
-        drafted_at=at,
-        drafted_by=by,
-        work_zone=current.work_zone,
-        work_days=current.work_days,
-        work_start=current.work_start,
-        work_end=current.work_end,
-        holiday_country=current.holiday_country,
-    )
-    _copy_parts(current, draft)
+    last = policy.versions.aggregate(last=models.Max("number"))["last"] or 0
+    draft = PolicyVersion(policy=policy, number=last + 1, drafted_at=at, drafted_by=by)
+    for name in CALENDAR if current else ():
+        setattr(draft, name, getattr(current, name))
+    draft.save()
+    if current:
+        _copy_parts(current, draft)
     return draft
 
 
