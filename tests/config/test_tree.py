@@ -24,11 +24,7 @@ REGISTRIES = [
 MACHINE_PATHS = ["/" + "/".join(parts) + "/" for parts in (("work", "main"), ("work", "shared"), ("opt", "pypi"))]
 HOME_PATH = re.compile("/" + r"(?:home|Users)/[a-z][\w.-]*/|/" + r"root/\.")
 SECRET = re.compile(
-    "-----BEGIN (?:RSA |EC |OPENSSH )?PRIVATE KEY"
-    + "|"
-    + r"\bAKIA[0-9A-Z]{16}\b"
-    + "|"
-    + r"\bxox[abp]-[0-9A-Za-z-]{20,}"
+    "|".join(("-----BEGIN (?:RSA |EC )?PRIVATE KEY", r"\bAKIA[0-9A-Z]{16}\b", r"\bxox[abp]-[0-9A-Za-z-]{20,}"))
 )
 
 
