@@ -51,7 +51,7 @@ check: setup ## Style, types, layers, migrations, templates, system checks
 	.venv/bin/lint-imports
 	$(PY) manage.py makemigrations --check --dry-run
 	$(PY) manage.py check
-	git ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
+	git -c safe.directory='*' ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --generate-hashes --no-emit-index-url --no-header -o requirements.lock

@@ -31,7 +31,11 @@ SECRET = re.compile(
 def tracked() -> Iterator[tuple[str, str]]:
     """Every tracked text file with its content; where there is no git, every file that would be tracked."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         path = Path(settings.BASE_DIR) / name
