@@ -50,13 +50,12 @@ class ChoiceForm(forms.Form):
             "invalid_choice": "Choose all components, or only some.",
         },
     )
-    topics = forms.ModelMultipleChoiceField(
+    topics = forms.TypedMultipleChoiceField(
         label="Chosen components",
-        queryset=Topic.objects.none(),
+        coerce=int,
         required=False,
         error_messages={
-            "invalid_choice": "One of these components is no longer offered. Please look through your choice again.",
-            "invalid_pk_value": "One of these components is no longer offered. Please look through your choice again.",
+            "invalid_choice": "One of these components is no longer offered. Please look through your choice again."
         },
     )
     least_rank = forms.TypedChoiceField(
@@ -73,12 +72,11 @@ class ChoiceForm(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # What somebody has chosen stays theirs to see and to drop when it is no longer offered.
-        kept = [pk for pk in self.initial.get("topics", ()) if isinstance(pk, int)]
-        offered = Topic.objects.filter(Q(offered=True) | Q(pk__in=kept))
+        kept = self.initial.get("topics", ())
+        self._topics = list(Topic.objects.filter(Q(offered=True) | Q(pk__in=kept)))
         topics = self.fields["topics"]
-        assert isinstance(topics, forms.ModelMultipleChoiceField)
-        topics.queryset = offered
-        self._topics = offered
+        assert isinstance(topics, forms.TypedMultipleChoiceField)
+        topics.choices = [(topic.pk, topic.name) for topic in self._topics]
 
     def clean(self) -> dict[str, Any]:
         facts = self.cleaned_data
@@ -95,7 +93,7 @@ class ChoiceForm(forms.Form):
         everything = facts["scope"] == ALL
         return Choice(
             all_topics=everything,
-            topics=() if everything else tuple(topic.pk for topic in facts["topics"]),
+            topics=() if everything else tuple(facts["topics"]),
             wants_incidents=facts["wants_incidents"],
             wants_maintenance=facts["wants_maintenance"],
             least_rank=facts["least_rank"],

@@ -1,0 +1,5 @@
+"""Screens of the audience and of what was sent to it."""
+
+from . import audience, brands
+
+__all__ = ["audience", "brands"]

@@ -1,0 +1,242 @@
+"""The audience's screens: who is told, customers with their contacts, and what there is to choose (R-802, R-803)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from notifications import subscriptions
+from notifications.forms import RANKS
+from notifications.models import Contact, Customer, Subscriber, Topic
+
+#: Where somebody stands, derived from the facts; the first that fits holds.
+STANDINGS = {
+    "left": ("Left", Q(unsubscribed_at__isnull=False)),
+    "bounced": ("Refused mail", Q(unsubscribed_at__isnull=True, bounced_at__isnull=False)),
+    "unconfirmed": (
+        "Not confirmed",
+        Q(unsubscribed_at__isnull=True, bounced_at__isnull=True, confirmed_at__isnull=True),
+    ),
+    "active": ("Active", Q(unsubscribed_at__isnull=True, bounced_at__isnull=True, confirmed_at__isnull=False)),
+}
+ACTIVE_CHOOSERS = Q(
+    subscribers__confirmed_at__isnull=False,
+    subscribers__unsubscribed_at__isnull=True,
+    subscribers__bounced_at__isnull=True,
+)
+RANK_NAMES = {int(rank): label for rank, label, _ in RANKS}
+
+
+def standing(subscriber: Subscriber) -> str:
+    """The key of STANDINGS that fits."""
+    if subscriber.unsubscribed_at:
+        return "left"
+    if subscriber.bounced_at:
+        return "bounced"
+    return "active" if subscriber.confirmed_at else "unconfirmed"
+
+
+class StandingFilter(DropdownFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(key, label) for key, (label, _) in STANDINGS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> QuerySet[Subscriber]:
+        chosen = STANDINGS.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+class LeastRankFilter(DropdownFilter):
+    title = "which incidents"
+    parameter_name = "least_rank"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(rank, label) for rank, label, _ in RANKS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Subscriber]) -> QuerySet[Subscriber]:
+        return queryset.filter(least_rank=self.value()) if self.value() in {rank for rank, *_ in RANKS} else queryset
+
+
+@admin.register(Subscriber)
+class SubscriberAdmin(ModelAdmin):
+    """Facts to read, one link to a customer to set, one act: unsubscribe. People subscribe by themselves."""
+
+    list_display = ["address", "state", "components", "incidents", "customer", "confirmed_at"]
+    list_filter = [StandingFilter, LeastRankFilter, ("customer", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    list_select_related = ["customer"]
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ["address"]
+    search_help_text = "Part of an e-mail address"
+    autocomplete_fields = ["customer"]
+    actions = ["unsubscribe_chosen"]
+    actions_detail = ["unsubscribe"]
+    fieldsets = [
+        (None, {"fields": ["address", "state", "customer", "language"]}),
+        ("Hears about", {"fields": ["components", "incidents", "wants_maintenance"]}),
+        ("Moments", {"fields": ["created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at"]}),
+    ]
+    readonly_fields = [
+        "address", "state", "language", "components", "incidents", "wants_maintenance",
+        "created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at",
+    ]  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
+        everybody: QuerySet[Subscriber] = super().get_queryset(request)
+        return everybody.prefetch_related("topics")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody is subscribed without their own confirmation (R-802)."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Subscriber | None = None) -> bool:
+        """A deleted address could be subscribed again as if it had never left."""
+        return False
+
+    @display(
+        description="State",
+        label={"Active": "success", "Not confirmed": "info", "Left": "warning", "Refused mail": "danger"},
+    )
+    def state(self, subscriber: Subscriber) -> str:
+        return STANDINGS[standing(subscriber)][0]
+
+    @display(description="Components")
+    def components(self, subscriber: Subscriber) -> str:
+        return "All" if subscriber.all_topics else ", ".join(topic.name for topic in subscriber.topics.all()) or "None"
+
+    @display(description="Incidents", ordering="least_rank")
+    def incidents(self, subscriber: Subscriber) -> str:
+        return RANK_NAMES[subscriber.least_rank] if subscriber.wants_incidents else "None"
+
+    @action(
+        description="Unsubscribe",
+        icon="unsubscribe",
+        permissions=["change"],
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Unsubscribe this address?",
+            "description": "Nothing more is sent to it, not even what is queued now. "
+            "Only the owner of the mailbox can subscribe it again.",
+            "form_submit_text": "Unsubscribe",
+        },
+    )
+    def unsubscribe(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        subscriber = Subscriber.objects.filter(pk=object_id).first()
+        if subscriber is not None:
+            subscriptions.unsubscribe(subscriber, at=timezone.now())
+            self.log_change(request, subscriber, "Unsubscribed.")
+            messages.success(request, f"{subscriber.address} is unsubscribed.")
+        response = HttpResponse()
+        response.headers["HX-Redirect"] = reverse("admin:notifications_subscriber_change", args=[object_id])
+        return response
+
+    @admin.action(description="Unsubscribe the selected addresses", permissions=["change"])
+    def unsubscribe_chosen(self, request: HttpRequest, chosen: QuerySet[Subscriber]) -> HttpResponse | None:
+        staying = chosen.filter(unsubscribed_at__isnull=True)
+        if request.POST.get("sure") == "yes":
+            going = list(staying)
+            left = subscriptions.unsubscribe_all([subscriber.pk for subscriber in going], at=timezone.now())
+            LogEntry.objects.log_actions(request.user.pk or 0, going, CHANGE, "Unsubscribed.")
+            messages.success(request, f"{left} unsubscribed." if left else "All of these had left already.")
+            return None
+        context = self.admin_site.each_context(request) | {
+            "title": "Unsubscribe?",
+            "opts": self.model._meta,
+            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "across": request.POST.get("select_across", "0"),
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "going": staying.count(),
+            "examples": list(staying.order_by("pk").values_list("address", flat=True)[:20]),
+        }
+        return TemplateResponse(request, "admin/notifications/subscriber/unsubscribe.html", context)
+
+
+class ContactInline(TabularInline):
+    model = Contact
+    extra = 0
+    show_change_link = True
+
+
+@admin.register(Customer)
+class CustomerAdmin(SimpleHistoryAdmin, ModelAdmin):
+    list_display = ["name", "reference", "rank", "contact_count", "topic_count"]
+    list_filter = [("tier", ChoicesDropdownFilter), ("topics", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    list_per_page = 50
+    search_fields = ["name", "reference"]
+    autocomplete_fields = ["topics"]
+    inlines = [ContactInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Customer]:
+        customers: QuerySet[Customer] = super().get_queryset(request)
+        return customers.annotate(
+            contact_count=Count("contacts", distinct=True), topic_count=Count("topics", distinct=True)
+        )
+
+    @display(description="Tier", ordering="tier", label={"Enterprise": "primary", "Business": "info"})
+    def rank(self, customer: Customer) -> str:
+        return customer.get_tier_display()
+
+    @display(description="Contacts", ordering="contact_count")
+    def contact_count(self, customer: Any) -> int:
+        return int(customer.contact_count)
+
+    @display(description="Components used", ordering="topic_count")
+    def topic_count(self, customer: Any) -> int:
+        return int(customer.topic_count)
+
+
+@admin.register(Contact)
+class ContactAdmin(ModelAdmin):
+    list_display = ["name", "email", "role", "customer"]
+    list_filter = [("customer", AutocompleteSelectFilter)]
+    list_filter_submit = True
+    list_select_related = ["customer"]
+    list_per_page = 50
+    search_fields = ["name", "email", "customer__name"]
+    autocomplete_fields = ["customer"]
+
+
+@admin.register(Topic)
+class TopicAdmin(ModelAdmin):
+    """What people can choose. The components themselves keep these rows; here one only looks."""
+
+    list_display = ["name", "section", "offered", "chosen_by"]
+    list_per_page = 50
+    search_fields = ["name", "section"]
+    fields = ["name", "section", "offered", "chosen_by"]
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Topic]:
+        topics: QuerySet[Topic] = super().get_queryset(request)
+        return topics.annotate(chosen_count=Count("subscribers", filter=ACTIVE_CHOOSERS))
+
+    @display(description="Chosen by", ordering="chosen_count")
+    def chosen_by(self, topic: Any) -> int:
+        return int(topic.chosen_count)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Topic | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Topic | None = None) -> bool:
+        return False
