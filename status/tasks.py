@@ -5,7 +5,7 @@ from celery import shared_task
 from status.page import press
 
 
-@shared_task(name="status.tasks.press")  # type: ignore[untyped-decorator]  # Celery has no types
+@shared_task(name="status.tasks.press")
 def press_page() -> None:
     """Press what may have changed by itself: a new day, a passed promise, a crash between commit and press (F02)."""
     press.press_due()

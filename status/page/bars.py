@@ -54,8 +54,7 @@ def picture(row: Row) -> SafeString:
         if drawn:
             parts.append(f'<path class="b-{level.colour}" d="{drawn}"/>')
     return mark_safe(  # noqa: S308 -- numbers and escaped words
-        f'<div class="bars" data-last="{row.first_day + DAYS - 1}" data-known="{known}" '
-        f'data-trouble="{_told(troubled)}">'
+        f'<div class="bars"{_data("known", str(known or ""))}{_data("trouble", _told(troubled))}>'
         f'<svg viewBox="0 0 {STEP * DAYS} {HEIGHT}" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(summary(row))}">{"".join(parts)}</svg></div>'
     )
@@ -90,6 +89,10 @@ def summary(row: Row) -> str:
         if level is not Level.OPERATIONAL
     )
     return f"{words}; trouble on {count}, the latest {_date(last)}: {told}."
+
+
+def _data(name: str, value: str) -> str:
+    return f' data-{name}="{value}"' if value else ""
 
 
 def _told(troubled: dict[int, Day]) -> str:

@@ -60,6 +60,19 @@ class Posting:
         return int((self.resolved_at - self.started_at).total_seconds()) if self.resolved_at else None
 
     @property
+    def standing(self) -> str:
+        """The colour of its own page: once it is over the reader needs no alarm."""
+        return "green" if self.is_over and not self.withdrawn_at else self.colour
+
+    @property
+    def gravity(self) -> str:
+        """What it was, in words, for a list: the shape beside it says the same."""
+        worst = Level.gravest(touched.level for touched in self.components)
+        if self.is_maintenance:
+            return "Maintenance"
+        return "No component affected" if worst == Level.OPERATIONAL else worst.label
+
+    @property
     def colour(self) -> str:
         """The gravest of its components; an open incident without any is still no green matter."""
         if self.withdrawn_at:

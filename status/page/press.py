@@ -25,6 +25,7 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from status import uptime
 from status.models import Notice
 from status.page import bars, snapshot
 from status.page.postings import posting
@@ -91,6 +92,7 @@ def render_page(at: datetime) -> bytes:
         "brand": taken.brand,
         "lead": taken.lead,
         "levels": bars.key(),
+        "last_day": int(at.timestamp()) // uptime.DAY,
         "folded": len(taken.rows) > UNFOLDED,
         "icon": f"public/mark-{taken.headline.colour}.svg",
     }
@@ -103,7 +105,7 @@ def render_notice(public_id: str, at: datetime) -> bytes | None:
     if found is None:
         return None
     told, brand = found
-    context = {"posting": told, "brand": brand, "icon": f"public/mark-{told.colour}.svg"}
+    context = {"posting": told, "brand": brand, "icon": f"public/mark-{told.standing}.svg"}
     return _squeezed(render_to_string("status/incident.html", context))
 
 

@@ -31,9 +31,9 @@ def days(first: date, last: date) -> str:
 
 
 def lasting(seconds: int) -> str:
-    """``40 s``, ``42 min``, ``1 h 5 min``, ``3 days 4 h``: the two greatest units, rounded down."""
+    """``42 min``, ``1 h 5 min``, ``3 days 4 h``: the two greatest units, rounded down; never seconds."""
     if seconds < MINUTE:
-        return f"{seconds} s"
+        return "less than a minute"
     if seconds < HOUR:
         return f"{seconds // MINUTE} min"
     if seconds < DAY:

@@ -8,19 +8,20 @@
   const main = document.getElementById("main");
 
   /* --- the reader's own time ------------------------------------------------------ */
-  const zoned = new Intl.DateTimeFormat(document.documentElement.lang, {
-    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
-  });
+  const clocked = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+  const thisYear = new Intl.DateTimeFormat(undefined, clocked);
+  const anyYear = new Intl.DateTimeFormat(undefined, { ...clocked, year: "numeric" });
   const localise = () => {
     for (const time of main.querySelectorAll("time")) {
       time.title = time.textContent;
-      time.textContent = zoned.format(new Date(time.dateTime));
+      const moment = new Date(time.dateTime);
+      time.textContent = (moment.getFullYear() === new Date().getFullYear() ? thisYear : anyYear).format(moment);
     }
   };
 
   /* --- one day of the bars --------------------------------------------------------- */
   const DAYS = 90;
-  const dated = new Intl.DateTimeFormat(document.documentElement.lang, {
+  const dated = new Intl.DateTimeFormat(undefined, {
     weekday: "short", day: "numeric", month: "short", timeZone: "UTC",
   });
   const lasting = (minutes) => {
@@ -30,15 +31,15 @@
   };
   const troubles = (bars) => {
     const found = new Map();
-    for (const told of bars.dataset.trouble.split(";").filter(Boolean)) {
+    for (const told of (bars.dataset.trouble || "").split(";").filter(Boolean)) {
       const levels = [...told.matchAll(/([opdm])(\d+)/g)];
       found.set(parseInt(told, 10), levels.map(([, level, minutes]) => `${LEVELS[level]}: ${lasting(Number(minutes))}`));
     }
     return found;
   };
   const inWords = (bars, place) => {
-    const date = dated.format(new Date((Number(bars.dataset.last) - DAYS + 1 + place) * 86_400_000));
-    if (place < Number(bars.dataset.known)) return [date, ["Not measured yet"]];
+    const date = dated.format(new Date((Number(bars.closest("[data-last]").dataset.last) - DAYS + 1 + place) * 86_400_000));
+    if (place < Number(bars.dataset.known || 0)) return [date, ["Not measured yet"]];
     return [date, troubles(bars).get(place) || ["No trouble"]];
   };
   const show = (bars, place) => {
@@ -157,7 +158,7 @@
 
   let tag = null;
   let good = Date.now();
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const look = async () => {
     try {
       const answer = await fetch(location.pathname, { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} });
