@@ -8,5 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/", admin.site.urls),
     path("subscriptions/", include("notifications.urls")),
+    path("", include("status.urls")),
     path("", RedirectView.as_view(url="/status", permanent=False)),
 ]
