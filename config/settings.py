@@ -16,6 +16,8 @@ from typing import Any
 import environ
 from django.urls import reverse_lazy
 
+from config.look import CONSOLE
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 env.read_env(env.str("ENV_FILE", str(BASE_DIR / ".env")))
@@ -218,6 +220,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+
+# --- Console ------------------------------------------------------------------------
+
+UNFOLD = CONSOLE
 
 # --- API ----------------------------------------------------------------------------
 

@@ -1,0 +1,171 @@
+"""The console's first page: what is open, what is owed, what is broken (R-1201). A fixed number of queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from incidents.admin import screen
+from incidents.admin.deeds import DEEDS, Deed
+from incidents.enums import OPEN, Standing, State
+from incidents.models import Incident, Obligation, PolicyVersion
+from incidents.templatetags.incidents import RANK_COLOURS
+from notifications.enums import FINAL, Fate
+from notifications.models import Brand, Delivery, Subscriber
+from status.enums import Level
+from status.models import Component, Impact
+
+#: The buttons of an open incident, most wanted first.
+QUICK = ("acknowledge", "update", "resolve")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An open incident as a card."""
+
+    incident: Incident
+    impact: timedelta
+    deeds: list[tuple[Deed, str]]
+
+    @property
+    def colour(self) -> str:
+        return RANK_COLOURS[self.incident.severity.rank]
+
+    @property
+    def state_colour(self) -> str:
+        return screen.STATE_COLOURS[State(self.incident.state)]
+
+
+@dataclass(frozen=True)
+class Debt:
+    """Something owed, with the button that meets it; ``deed`` None where a person without the right looks."""
+
+    owed: screen.Owed
+    deed: Deed | None
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows, for this person."""
+    at, by = timezone.now(), request.user
+    assert isinstance(by, User)
+    context |= {"at": at, "is_fullwidth": "1", "may_declare": by.has_perm("incidents.declare")}
+    if not admin.site.get_model_admin(Incident).has_view_permission(request):
+        return context | {"blind": True}
+    troubles = [
+        _trouble(incident, by, at)
+        for incident in screen.base().filter(state__in=OPEN).order_by("severity__rank", "declared_at")
+    ]
+    context |= {
+        "troubles": troubles,
+        "debts": debts(by, at),
+        "down": down(),
+        "health": health(at),
+        "log_url": list_url(request, "notifications.delivery"),
+        "resolved": screen.base()
+        .filter(resolved_at__isnull=False)
+        .exclude(state__in=OPEN)
+        .order_by("-resolved_at")[:5],
+    }
+    return context | {"steps": [] if troubles else steps(request)}
+
+
+def debts(by: User, at: datetime) -> list[Debt]:
+    """Across all incidents, most urgent first. One query."""
+    rows = Obligation.objects.open().select_related("incident__severity", "incident__notice").order_by("due_at")[:12]
+    return [Debt(owed := screen.Owed(row, at), _meeting(owed, by)) for row in rows]
+
+
+def down() -> list[tuple[Component, Level, list[str]]]:
+    """Components that are not green, worst first, and who holds them. One query."""
+    found: dict[Component, list[Impact]] = {}
+    for impact in Impact.objects.open().real().select_related("component__group"):
+        found.setdefault(impact.component, []).append(impact)
+    rows = [
+        (component, Level.gravest(impact.level for impact in impacts), sorted(_holder(i) for i in impacts))
+        for component, impacts in found.items()
+    ]
+    return sorted(rows, key=lambda row: (-row[1].gravity, row[0].name))
+
+
+def health(at: datetime) -> dict[str, int]:
+    """Messages that wait, and what became of those of the last 24 hours. Two queries."""
+    waiting = Delivery.objects.unfinished().count()
+    last = dict(
+        Delivery.objects.filter(fate__in=FINAL, settled_at__gte=at - DAY)
+        .order_by()
+        .values_list("fate")
+        .annotate(Count("pk"))
+    )
+    return {
+        "waiting": waiting,
+        "sent": last.get(Fate.ACCEPTED, 0) + last.get(Fate.DELIVERED, 0),
+        "failed": last.get(Fate.DEAD, 0) + last.get(Fate.BOUNCED, 0) + last.get(Fate.UNCERTAIN, 0),
+    }
+
+
+def steps(request: HttpRequest) -> list[dict[str, Any]]:
+    """What a newcomer does first; none once everything is set up and something was declared. Five queries."""
+    found = [
+        (
+            "Say who speaks",
+            "A brand: the name and sender that customers know.",
+            "notifications.brand",
+            Brand.objects.exists(),
+        ),
+        (
+            "List what customers depend on",
+            "Components, in groups, as the page shows them.",
+            "status.component",
+            Component.objects.exists(),
+        ),
+        (
+            "Put a policy in force",
+            "Severities, clocks and words. Five come ready to use.",
+            "incidents.policy",
+            PolicyVersion.objects.filter(standing=Standing.IN_FORCE).exists(),
+        ),
+        (
+            "Let people subscribe",
+            "They do it on the status page; you can look here.",
+            "notifications.subscriber",
+            Subscriber.objects.exists(),
+        ),
+    ]
+    rows = [
+        {"title": title, "words": words, "done": done, "url": list_url(request, label)}
+        for title, words, label, done in found
+    ]
+    declared = Incident.objects.exists()
+    return [] if declared and all(row["done"] for row in rows) else rows
+
+
+def list_url(request: HttpRequest, label: str) -> str:
+    """The list of a model, if it is there and this person may see it."""
+    model = apps.get_model(label)
+    if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
+        return ""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def _trouble(incident: Incident, by: User, at: datetime) -> Trouble:
+    deeds = [DEEDS[slug] for slug in QUICK if DEEDS[slug].offered(incident, by)]
+    return Trouble(incident, screen.span_of_impact(incident, at), [(deed, deed.label_for(incident)) for deed in deeds])
+
+
+def _meeting(owed: screen.Owed, by: User) -> Deed | None:
+    deed = DEEDS.get(owed.deed)
+    return deed if deed and deed.offered(owed.row.incident, by) else None
+
+
+def _holder(impact: Impact) -> str:
+    return impact.source.partition(":")[2] or impact.source

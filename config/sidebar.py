@@ -1,0 +1,66 @@
+"""The console's side: where to go, each entry only for those who may go there (R-1201)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+DECLARE = "incidents.declare"
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The groups of the side; a screen that is not there, or not for this person, is left out."""
+    index, declare = reverse("admin:index"), reverse("admin:incidents_incident_add")
+    front = [
+        _item("Dashboard", "space_dashboard", index, request.path == index),
+        *_screen(request, "Incidents", "e911_emergency", "incidents.incident", but=declare),
+    ]
+    if request.user.has_perm(DECLARE):
+        front.append(_item("Declare an incident", "add_alert", declare, request.path == declare))
+    groups = [
+        ("", front),
+        (
+            "The public page",
+            [
+                _item("Status page", "public", "/status", False),
+                *_screen(request, "Components", "widgets", "status.component"),
+                *_screen(request, "Groups", "folder", "status.group"),
+                *_screen(request, "Brands", "brand_awareness", "notifications.brand"),
+            ],
+        ),
+        (
+            "Who is told",
+            [
+                *_screen(request, "Subscribers", "mark_email_read", "notifications.subscriber"),
+                *_screen(request, "Customers", "apartment", "notifications.customer"),
+                *_screen(request, "Delivery log", "outgoing_mail", "notifications.delivery"),
+            ],
+        ),
+        (
+            "Rules",
+            [
+                *_screen(request, "Policies", "rule", "incidents.policy"),
+                *_screen(request, "Templates", "edit_note", "incidents.updatetemplate"),
+                *_screen(request, "People", "group", "auth.user"),
+                *_screen(request, "Roles", "badge", "auth.group"),
+            ],
+        ),
+    ]
+    return [{"title": title, "separator": bool(title), "items": items} for title, items in groups if items]
+
+
+def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = "") -> list[dict[str, Any]]:
+    """The list of a model; ``but`` is a page below it that has an entry of its own."""
+    model = apps.get_model(label)
+    if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
+        return []
+    link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return [_item(title, icon, link, request.path.startswith(link) and request.path != but)]
+
+
+def _item(title: str, icon: str, link: str, active: bool) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": link, "active": active, "has_permission": True}

@@ -1,0 +1,156 @@
+"""Incidents in the console: a list, a screen, and acts; no editable state anywhere (R-201, R-1201)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+
+from incidents.admin import pages, screen
+from incidents.admin.deeds import COMMAND, DECLARE, PUBLISH, offered
+from incidents.enums import OPEN, State
+from incidents.models import Incident, Obligation
+from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, moment
+
+
+class StillOpen(admin.SimpleListFilter):
+    title = "whether it is over"
+    parameter_name = "over"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("no", "Open"), ("yes", "Over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
+        if self.value() == "no":
+            return queryset.filter(state__in=OPEN)
+        return queryset.exclude(state__in=OPEN) if self.value() == "yes" else queryset
+
+
+@admin.register(Incident)
+class IncidentAdmin(ModelAdmin):
+    list_display = ("named", "level", "standing", "lasting", "promise", "touched")
+    list_display_links = None
+    list_filter = (
+        StillOpen,
+        ("state", ChoicesDropdownFilter),
+        ("severity__version__policy", RelatedDropdownFilter),
+        ("origin", ChoicesDropdownFilter),
+    )
+    list_filter_submit = True
+    search_fields = ("reference", "title")
+    ordering = ("-declared_at", "-pk")
+    list_per_page = 50
+    show_full_result_count = False
+    actions = None
+
+    # --- who may what ---
+
+    def has_view_permission(self, request: HttpRequest, obj: Incident | None = None) -> bool:
+        wanted = ("incidents.view_incident", DECLARE, PUBLISH, COMMAND)
+        return any(request.user.has_perm(permission) for permission in wanted)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(DECLARE)
+
+    def has_change_permission(self, request: HttpRequest, obj: Incident | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Incident | None = None) -> bool:
+        return False
+
+    # --- pages ---
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        own = [
+            path("preview/", view(pages.look), name="incidents_incident_preview"),
+            path(
+                "<int:pk>/act/correct/<slug:update>/",
+                view(partial(pages.act, slug="correct")),
+                name="incidents_incident_correct",
+            ),
+            path("<int:pk>/act/<slug:slug>/", view(pages.act), name="incidents_incident_act"),
+            path("<int:pk>/act/<slug:slug>/preview/", view(pages.look), name="incidents_incident_act_preview"),
+        ]
+        return own + super().get_urls()
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        return pages.declare(request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The screen. Nothing can be posted here: acts have pages of their own."""
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        if not self.has_view_permission(request):
+            return self._refuse()
+        pk = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
+        incident = get_object_or_404(screen.base(), pk=pk)
+        context = self.admin_site.each_context(request) | screen.screen(incident, at=timezone.now())
+        context |= {
+            "title": incident.reference,
+            "opts": self.opts,
+            "is_fullwidth": "1",
+            "deeds": offered(incident, request.user),  # type: ignore[arg-type]  # staff are users
+            "may_correct": request.user.has_perm(PUBLISH) and incident.state != State.FALSE_ALARM,
+            "token": uuid4(),
+        }
+        return render(request, "admin/incidents/incident/screen.html", context)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The timeline is the history."""
+        return redirect(reverse("admin:incidents_incident_change", args=[object_id]) + "#timeline")
+
+    # --- the list ---
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
+        waiting = Prefetch("obligations", Obligation.objects.open().order_by("due_at"), to_attr="waiting")
+        return screen.base().prefetch_related(waiting, "notice__components")
+
+    @admin.display(description="Incident", ordering="reference")
+    def named(self, incident: Incident) -> SafeString:
+        link = pages.url_of(incident)
+        return format_html(
+            '<a class="hg-named" href="{}"><b>{}</b> <span>{}</span></a>', link, incident.title, incident.reference
+        )
+
+    @admin.display(description="Severity", ordering="severity__rank")
+    def level(self, incident: Incident) -> SafeString:
+        return badge(str(incident.severity), RANK_COLOURS[incident.severity.rank])
+
+    @admin.display(description="State", ordering="state")
+    def standing(self, incident: Incident) -> SafeString:
+        return badge(incident.get_state_display(), screen.STATE_COLOURS[State(incident.state)], quiet=True)
+
+    @admin.display(description="Hurt for", ordering="started_at")
+    def lasting(self, incident: Incident) -> str:
+        return ago(screen.span_of_impact(incident, timezone.now()))
+
+    @admin.display(description="Owed next")
+    def promise(self, incident: Incident) -> SafeString | str:
+        waiting: list[Obligation] = incident.waiting  # type: ignore[attr-defined]  # to_attr of get_queryset
+        if not waiting:
+            return "–"
+        return format_html("{} {}", waiting[0].get_kind_display(), moment(waiting[0].due_at, timezone.now()))
+
+    @admin.display(description="Components")
+    def touched(self, incident: Incident) -> str:
+        if incident.notice is None:
+            return "not public"
+        names = [component.name for component in incident.notice.components.all()]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"

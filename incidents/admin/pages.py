@@ -1,0 +1,331 @@
+"""The pages of the acts: a GET shows a form and changes nothing, a POST acts and goes on (F09, F11).
+
+Nothing typed is ever lost: whatever is refused comes back in the form it was typed into.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+
+from incidents import clock, forms, lifecycle
+from incidents.admin import screen
+from incidents.admin.deeds import DECLARE, DEEDS, Deed
+from incidents.admin.preview import preview
+from incidents.enums import State
+from incidents.forms import severities
+from incidents.models import Incident, Severity, TimelineEntry, UpdateTemplate
+from incidents.templatetags.incidents import RANK_COLOURS
+from status.models import NoticeUpdate
+
+#: Names of the buttons that show something instead of acting.
+PREVIEW, FILL = "_preview", "_fill"
+
+
+def declare(request: HttpRequest) -> HttpResponse:
+    """Everything on one form; published at once unless it is kept inside (R-201…R-207)."""
+    by, at = _operator(request, DECLARE), timezone.now()
+    if request.method != "POST":
+        return _show_declare(request, forms.DeclareForm(at=at))
+    if done := _done_before(request):
+        return redirect(url_of(done))
+    form = forms.DeclareForm(_filled(request), at=at)
+    if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
+        return _show_declare(request, form)
+    try:
+        incident = _declare(form, by, at)
+    except lifecycle.AlreadyDone as replay:
+        return redirect(url_of(replay.incident))
+    _say_declared(request, form, incident)
+    return redirect(url_of(incident))
+
+
+def _declare(form: forms.DeclareForm, by: User, at: datetime) -> Incident:
+    known = form.cleaned_data
+    return lifecycle.declare(
+        severity=known["severity"],
+        title=known["title"],
+        started_at=known["started_at"],
+        detected_at=known["detected_at"],
+        origin=known["origin"],
+        brand=known["brand"],
+        levels=form.levels,
+        draft=form.draft() if form.speaks else None,
+        tell=known["tell"],
+        token=known["token"],
+        by=by,
+        at=at,
+    )
+
+
+def _say_declared(request: HttpRequest, form: forms.DeclareForm, incident: Incident) -> None:
+    said = "Declared and published." if form.speaks else "Declared. Nothing is public yet."
+    messages.success(request, f"{incident.reference}: {said}")
+    if form.speaks and not form.levels:
+        messages.warning(request, "No component is marked, so the status page stays green. Post an update to mark one.")
+
+
+def act(request: HttpRequest, pk: int, slug: str, update: str = "") -> HttpResponse:
+    """The page of one act on one incident; ``update`` names the public update to correct."""
+    deed, incident = _deed(slug), _incident(pk)
+    by, at = _operator(request, deed.permission), timezone.now()
+    extra = {"update": _update(incident, update)} if slug == "correct" else {}
+    if request.method != "POST":
+        return _start(request, deed, incident, extra, at)
+    if done := _done_before(request):
+        return redirect(url_of(done))
+    form = deed.form(_filled(request), at=at, incident=incident, **extra)
+    if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
+        return _show(request, deed, incident, form)
+    if isinstance(form, forms.SeverityForm) and not form.confirmed:
+        return _show_consequences(request, deed, incident, form)
+    return _act(request, deed, incident, form, by, at)
+
+
+def _start(request: HttpRequest, deed: Deed, incident: Incident, extra: dict[str, Any], at: datetime) -> HttpResponse:
+    if not deed.when(incident):
+        state = incident.get_state_display().lower()
+        messages.info(request, f"{incident.reference} is {state}: “{deed.label}” is not possible now.")
+        return redirect(url_of(incident))
+    return _show(request, deed, incident, deed.form(at=at, incident=incident, **extra))
+
+
+def _act(
+    request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActForm, by: User, at: datetime
+) -> HttpResponse:
+    try:
+        deed.act(form, incident, by, at)
+    except lifecycle.AlreadyDone as replay:
+        return redirect(url_of(replay.incident))
+    except lifecycle.Changed as changed:
+        return _show_conflict(request, deed, form, changed)
+    except lifecycle.NotAllowed as refused:
+        form.add_error(None, str(refused))
+        return _show(request, deed, _incident(incident.pk), form)
+    messages.success(request, f"{incident.reference}: {deed.done}")
+    return redirect(url_of(incident))
+
+
+def look(request: HttpRequest, pk: int | None = None, slug: str = "") -> HttpResponse:
+    """The panel beside a form, as a fragment of HTML; POST, because it sends what is typed. Writes nothing."""
+    if request.method != "POST":
+        return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
+    at = timezone.now()
+    if pk is None:
+        _operator(request, DECLARE)
+        form: forms.ActForm = forms.DeclareForm(request.POST, at=at)
+    else:
+        deed = _deed(slug)
+        _operator(request, deed.permission)
+        form = deed.form(request.POST, at=at, incident=_incident(pk))
+    if not isinstance(form, forms.ComposerForm):
+        raise Http404("This act says nothing in public.")
+    form.is_valid()
+    return render(request, "admin/incidents/incident/preview.html", {"preview": preview(form)})
+
+
+# --- showing -----------------------------------------------------------------------
+
+
+def _show_declare(request: HttpRequest, form: forms.DeclareForm) -> HttpResponse:
+    context = {
+        "title": "Declare an incident",
+        "deed": None,
+        "button": "Declare and publish",
+        "preview_url": reverse("admin:incidents_incident_preview"),
+        "levels_data": _levels_data(form.offered),
+        "no_levels": not form.offered,
+    }
+    return _page(request, form, context)
+
+
+def _show(request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActForm, **more: Any) -> HttpResponse:
+    context: dict[str, Any] = {
+        "title": f"{deed.label_for(incident)} · {incident.reference}",
+        "deed": deed,
+        "incident": incident,
+        "button": deed.button,
+        "severity_colour": RANK_COLOURS[incident.severity.rank],
+        "state_colour": screen.STATE_COLOURS[State(incident.state)],
+    }
+    if isinstance(form, forms.ComposerForm):
+        context["preview_url"] = reverse("admin:incidents_incident_act_preview", args=[incident.pk, deed.slug])
+        context["public"] = form.speaks
+    return _page(request, form, context | more)
+
+
+def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, form: forms.SeverityForm) -> HttpResponse:
+    """The what-if of R-109; the next POST of the same choice acts."""
+    level: Severity = form.cleaned_data["severity"]
+    data = request.POST.copy()
+    data["seen"] = str(level.pk)
+    again = forms.SeverityForm(data, at=form.at, incident=incident)
+    # Not validated: a reason that is still missing is asked for when it is confirmed.
+    consequences = {
+        "new": level,
+        "new_colour": RANK_COLOURS[level.rank],
+        "clocks": clock.compare(incident, level, at=form.at),
+        "differences": _differences(incident.severity, level),
+    }
+    button = f"Change {incident.severity.code} to {level.code}"
+    return _show(request, deed, incident, again, consequences=consequences, button=button, unchecked=True)
+
+
+def _show_conflict(request: HttpRequest, deed: Deed, form: forms.ActForm, changed: lifecycle.Changed) -> HttpResponse:
+    """Everything typed, what happened meanwhile, and a way to say it all the same (F09)."""
+    incident = _incident(changed.incident.pk)
+    data = request.POST.copy()
+    data["version"] = str(incident.version)
+    extra = {"update": form.update} if isinstance(form, forms.CorrectForm) else {}
+    again = deed.form(data, at=form.at, incident=incident, **extra)
+    again.is_valid()
+    button = f"{deed.button} anyway" if not isinstance(form, forms.SeverityForm) else "Change it anyway"
+    return _show(
+        request,
+        deed,
+        incident,
+        again,
+        conflict=screen.unseen(changed.entries),
+        button=button,
+        status=HTTPStatus.CONFLICT,
+    )
+
+
+def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) -> HttpResponse:
+    status = context.pop("status", HTTPStatus.OK)
+    if isinstance(form, forms.ComposerForm):
+        context["templates"] = form.templates
+        context["templates_data"] = {
+            str(template.pk): {"phase": template.phase, "body": template.body.strip(), "sms": template.sms}
+            for template in form.templates
+        }
+        if form.is_bound:
+            context["preview"] = preview(form)
+    frame = admin.site.each_context(request) | {
+        "form": form,
+        "opts": Incident._meta,
+        "is_declare": isinstance(form, forms.DeclareForm),
+        "focus": form.focus() if form.is_bound and not context.get("unchecked") else "",
+        "is_fullwidth": "1",
+        "at": form.at,
+    }
+    return render(request, _template(form), frame | context, status=status)
+
+
+def _template(form: forms.ActForm) -> str:
+    if isinstance(form, forms.ComposerForm):
+        return "admin/incidents/incident/composer.html"
+    return "admin/incidents/incident/act.html"
+
+
+def _levels_data(levels: list[Severity]) -> dict[str, Any]:
+    return {
+        str(level.pk): {
+            "policy": level.version.policy_id,
+            "cadence": severities.cadence(level),
+            "told": severities.is_told(level),
+        }
+        for level in levels
+    }
+
+
+def _differences(old: Severity, new: Severity) -> list[tuple[str, str, str]]:
+    """What else changes: who is told and paged, post-mortem, credits; (what, before, after)."""
+    rows = [
+        ("Public", old.get_publicity_display(), new.get_publicity_display()),
+        ("Who is paged", old.paged or "nobody named", new.paged or "nobody named"),
+        ("Who is told", old.told or "nobody named", new.told or "nobody named"),
+        ("Post-mortem", _review(old), _review(new)),
+        ("Enterprise customers mailed directly", _yes(old.direct_enterprise), _yes(new.direct_enterprise)),
+        ("Banner in the product", _yes(old.banner), _yes(new.banner)),
+        ("Counts for service credits", _yes(old.counts_for_credits), _yes(new.counts_for_credits)),
+        ("Policy", str(old.version), str(new.version)),
+    ]
+    rows += [(f"Channel: {wire}", *settings) for wire, settings in sorted(_channels(old, new).items())]
+    return [row for row in rows if row[1] != row[2]]
+
+
+def _channels(old: Severity, new: Severity) -> dict[str, tuple[str, str]]:
+    grids = [
+        {
+            f"{rule.get_wire_display()}, {rule.get_audience_display().lower()}": rule.get_setting_display()
+            for rule in level.channel_rules.all()
+        }
+        for level in (old, new)
+    ]
+    return {cell: (grids[0].get(cell, "Off"), grids[1].get(cell, "Off")) for cell in {*grids[0], *grids[1]}}
+
+
+def _review(level: Severity) -> str:
+    duties = [duty for duty in level.duties.all() if duty.kind in clock.AFTERWARDS]
+    said = [f"{duty.get_kind_display()}, {duty.get_condition_display()}" for duty in duties]
+    return "; ".join(said) or "none owed"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+# --- reading the request -------------------------------------------------------------
+
+
+def url_of(incident: Incident) -> str:
+    """The incident's screen."""
+    return reverse("admin:incidents_incident_change", args=[incident.pk])
+
+
+def _operator(request: HttpRequest, permission: str) -> User:
+    if not isinstance(request.user, User) or not request.user.has_perm(permission):
+        raise PermissionDenied
+    return request.user
+
+
+def _deed(slug: str) -> Deed:
+    if slug not in DEEDS:
+        raise Http404("There is no such act.")
+    return DEEDS[slug]
+
+
+def _incident(pk: int) -> Incident:
+    return get_object_or_404(screen.base(), pk=pk)
+
+
+def _update(incident: Incident, public_id: str) -> NoticeUpdate:
+    """The newest words of the update that the public knows by this id."""
+    for saying in screen.sayings(incident):
+        if saying.told.public_id == public_id:
+            return saying.newest
+    raise Http404("There is no such update.")
+
+
+def _done_before(request: HttpRequest) -> Incident | None:
+    """What came of this very form when it was sent the first time (F11)."""
+    if PREVIEW in request.POST or FILL in request.POST:
+        return None
+    try:
+        token = UUID(request.POST.get("token", ""))
+    except ValueError:
+        return None
+    done = TimelineEntry.objects.filter(token=token).select_related("incident").first()
+    return done.incident if done else None
+
+
+def _filled(request: HttpRequest) -> QueryDict:
+    """What was sent; with the words of the chosen template where they were asked for (without JavaScript)."""
+    data = request.POST.copy()
+    chosen = data.get("template", "")
+    if FILL in data and chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
+        template = UpdateTemplate.objects.filter(pk=int(chosen)).first()
+        if template:
+            data["body"], data["sms"], data["phase"] = template.body.strip(), template.sms, template.phase
+    return data

@@ -1,0 +1,262 @@
+"""Writing public words: a template to start from, its blanks, the promise of the next update (R-206, R-1301)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.functional import cached_property
+
+from incidents.models import Severity, UpdateTemplate
+from incidents.words import PLACEHOLDERS, Facts, check_filled, fill, find_placeholders
+from notifications.lint import Unsendable, lint_for
+from notifications.models import Brand
+from notifications.outbox import Story
+from notifications.validators import prose
+from status import publishing
+from status.enums import OPEN_PHASES, Level, Phase
+from status.models import Component
+from status.publishing import SMS_LENGTH, Draft
+
+from .base import LONGEST, ActForm, words
+from .moments import Moment
+from .severities import cadence
+
+#: Blanks that only a person can fill; each has a field of its own, shown while the words ask for it.
+BLANKS = {
+    "description": "What users notice",
+    "cause": "What caused it",
+    "resolution": "What was done about it",
+    "postmortem_date": "When the post-mortem will be published",
+}
+#: Minutes until the next update that are offered besides what the policy asks for.
+CHIPS = (15, 30, 60)
+AT, NONE = "at", "none"
+
+
+class ComposerForm(ActForm):
+    """Words for the public, with everything that fills them.
+
+    ``templates`` are what may be chosen from; ``level`` is the severity whose cadence is promised
+    by default. A subclass without ``promise`` or ``phase`` leaves the fields out.
+    """
+
+    phases: tuple[Phase, ...] = OPEN_PHASES
+    promises = True
+
+    template = forms.ModelChoiceField(UpdateTemplate.objects.none(), required=False, label="Start from")
+    body = words("Words for the public", rows=9, required=False)
+    sms = words("Text message", rows=2, longest=SMS_LENGTH, required=False)
+    tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
+
+    def __init__(
+        self, data: Any = None, *, templates: Iterable[UpdateTemplate], level: Severity | None, **options: Any
+    ) -> None:
+        self.templates, self.level = list(templates), level
+        #: What could be read so far; errors that ``clean`` finds do not take it away from the preview.
+        self.read: dict[str, Any] = {}
+        chosen = self._first_template()
+        start: dict[str, Any] = {"phase": self.phases[0], "promise": self._default_promise()}
+        if chosen:
+            start |= {"template": chosen.pk, "phase": chosen.phase, "body": chosen.body.strip(), "sms": chosen.sms}
+        options["initial"] = start | (options.get("initial") or {})
+        super().__init__(data, **options)
+        self._add_fields()
+
+    def _add_fields(self) -> None:
+        offered = UpdateTemplate.objects.filter(pk__in=[template.pk for template in self.templates])
+        self.fields["template"].queryset = offered  # type: ignore[attr-defined]  # ModelChoiceField
+        if len(self.phases) > 1:
+            self.fields["phase"] = forms.ChoiceField(
+                choices=[(phase.value, phase.label) for phase in self.phases],
+                label="Where it stands",
+                widget=forms.RadioSelect,
+                error_messages={"required": "Say where it stands."},
+            )
+        for name, label in BLANKS.items():
+            self.fields[f"blank_{name}"] = words(label, rows=2, longest=1000, required=False)
+        if self.promises:
+            self.fields["promise"] = forms.ChoiceField(
+                choices=self.promise_choices,
+                label="Next update",
+                widget=forms.RadioSelect,
+                error_messages={"required": "Say when the next update comes, or that there is no fixed time."},
+            )
+            self.fields["promise_at"] = Moment(ahead=True, now=self.at, required=False, label="Next update at, UTC")
+
+    # --- what is offered ---
+
+    @cached_property
+    def promise_choices(self) -> list[tuple[str, str]]:
+        """Chips: 15, 30, 60 minutes and what the policy asks for; an exact moment; no fixed time."""
+        minutes = sorted({*CHIPS, *self._cadences()})
+        return [*((str(n), f"in {span(n)}") for n in minutes), (AT, "at an exact time"), (NONE, "no fixed time")]
+
+    def _cadences(self) -> set[int]:
+        wanted = cadence(self.level)
+        return {wanted} if wanted else set()
+
+    def _default_promise(self) -> str:
+        return str(cadence(self.level) or 60)
+
+    def _first_template(self) -> UpdateTemplate | None:
+        for phase in self.phases:
+            for template in self.templates:
+                if template.phase == phase:
+                    return template
+        return None
+
+    # --- what is known ---
+
+    @property
+    def facts(self) -> Facts:
+        """What fills placeholders by itself; works on an unfinished form too."""
+        return Facts(
+            title=self.known("title", ""),
+            levels=[(component.name, level.label) for component, level in self.levels.items()],
+            started_at=self.known("started_at"),
+            at=self.at,
+            next_update_by=self.promised,
+        )
+
+    @property
+    def levels(self) -> Mapping[Component, Level]:
+        """Affected components with their level; operational ones are left out."""
+        chosen = self.known("levels") or {}
+        return {component: level for component, level in chosen.items() if level != Level.OPERATIONAL}
+
+    @property
+    def brand(self) -> Brand | None:
+        """Who speaks; None before a brand is set up."""
+        raise NotImplementedError
+
+    @property
+    def ranked(self) -> Severity | None:
+        """The severity that decides who is told."""
+        raise NotImplementedError
+
+    @property
+    def concerned(self) -> list[Component]:
+        """Components whose subscribers are told; none: everybody."""
+        return list(self.levels)
+
+    def story(self, draft: Draft) -> Story:
+        """What subscribers would read."""
+        title, started_at = self.known("title", "") or "(no title yet)", self.known("started_at") or self.at
+        return publishing.draft_story(
+            draft, title=title, reference="INC-…", started_at=started_at, levels=self.levels, at=self.at
+        )
+
+    @property
+    def promised(self) -> datetime | None:
+        """The promise as a moment (UTC, to the minute); None: no fixed time, or not known yet."""
+        choice = self.known("promise", "")
+        if choice == AT:
+            return self.known("promise_at")
+        if not str(choice).isdigit():
+            return None
+        return (self.at + timedelta(minutes=int(choice))).replace(second=0, microsecond=0)
+
+    def known(self, name: str, default: Any = None) -> Any:
+        """A cleaned value, even of words that may not be published yet; before the form is sent, its first value."""
+        if self.is_bound:
+            return self.read.get(name, default)
+        return self.get_initial_for_field(self.fields[name], name) if name in self.fields else default
+
+    def as_values(self) -> dict[str, str]:
+        """Everything that fills a placeholder: the facts, and the blanks a person filled."""
+        blanks = {name: str(self.known(f"blank_{name}", "") or "") for name in BLANKS}
+        return self.facts.as_values() | {name: value for name, value in blanks.items() if value}
+
+    def draft(self) -> Draft:
+        """The words as they would be published now, as far as they are filled."""
+        values = self.as_values()
+        return Draft(
+            phase=Phase(self.known("phase") or self.phases[0]),
+            body=fill(self.known("body", "") or "", values).strip(),
+            sms=fill(self.known("sms", "") or "", values).strip(),
+            next_update_by=self.promised,
+        )
+
+    def blanks(self) -> list[tuple[forms.BoundField, bool]]:
+        """The fields for blanks, and whether the words ask for them now."""
+        asked = find_placeholders(f"{self['body'].value() or ''} {self['sms'].value() or ''}")
+        return [
+            (field, name in asked or bool(field.errors))
+            for name, field in ((name, self[f"blank_{name}"]) for name in BLANKS)
+        ]
+
+    # --- what is refused ---
+
+    @property
+    def speaks(self) -> bool:
+        """Whether what is being asked says something in public."""
+        return True
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        self.read = dict(cleaned)
+        if self.speaks:
+            self._check_promise(cleaned)
+            self._check_words(cleaned)
+        return cleaned
+
+    def _check_promise(self, cleaned: Mapping[str, Any]) -> None:
+        if cleaned.get("promise") != AT or "promise_at" in self.errors:
+            return
+        if cleaned.get("promise_at") is None:
+            self.add_error("promise_at", "Write the time, or choose another promise.")
+        elif cleaned["promise_at"] <= self.at:
+            self.add_error("promise_at", "This is in the past. A promise lies ahead.")
+
+    def _check_words(self, cleaned: Mapping[str, Any]) -> None:
+        draft = self.draft()
+        if "body" in cleaned and not draft.body:
+            self.add_error("body", ValidationError("Say something: these words are what customers read.", "required"))
+        for name, text, longest in (("body", draft.body, LONGEST), ("sms", draft.sms, SMS_LENGTH)):
+            if name in cleaned:
+                self._check_text(name, text, longest)
+        if not self.errors:
+            self._check_sendable(draft)
+
+    def _check_text(self, name: str, text: str, longest: int) -> None:
+        try:
+            check_filled(text)
+            prose(text)
+        except ValidationError as refused:
+            self._name_blanks(name, text, refused)
+        if len(text) > longest:
+            self.add_error(name, f"With everything filled in this has {len(text):,} characters; {longest:,} fit.")
+
+    def _name_blanks(self, name: str, text: str, refused: ValidationError) -> None:
+        """Each blank at its own field; what has no field, at the words."""
+        left = sorted(find_placeholders(text))
+        askable = [blank for blank in left if blank in BLANKS and f"blank_{blank}" in self.read]
+        for blank in askable:
+            message = f"The words ask for {{{{{blank}}}}}. Fill it in here, or remove it from the text."
+            self.add_error(f"blank_{blank}", ValidationError(message, "placeholder_left"))
+        if not left or len(askable) < len(left):
+            self.add_error(name, refused)
+
+    def _check_sendable(self, draft: Draft) -> None:
+        if self.brand is None:
+            return
+        try:
+            lint_for(self.brand, [str(self.facts.title), draft.body, draft.sms])
+        except Unsendable as refused:
+            for problem in refused.problems:
+                self.add_error("body", ValidationError(problem, "unsendable"))
+
+    def selves(self) -> list[str]:
+        """Names of the placeholders that fill themselves, for the form's own explanation."""
+        return [name for name in PLACEHOLDERS if name not in BLANKS]
+
+
+def span(minutes: int) -> str:
+    """``30 min``, ``1 hour``, ``2 hours``: as a chip is worded."""
+    if minutes % 60:
+        return f"{minutes} min"
+    return "1 hour" if minutes == 60 else f"{minutes // 60} hours"
