@@ -12,12 +12,10 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
-from notifications.mailbox.box import Box, Entry, arrived_at
+from notifications.mailbox.box import Box, arrived_at
 from notifications.mailbox.reading import Opened, opened
 
 PAGE = 50
@@ -38,11 +36,7 @@ def entries(request: HttpRequest) -> HttpResponse:
     shown = list(islice(_box().entries(words, before=before), PAGE + 1))
     query = {"q": words} if words else {}
     older = "?" + urlencode(query | {"before": shown[PAGE - 1].key}) if len(shown) > PAGE else ""
-    table = {
-        "headers": ["Received (UTC)", "To", "Subject", "From"],
-        "rows": [_row(entry) for entry in shown[:PAGE]],
-    }
-    context = {"title": "Mailbox", "table": table, "words": words, "before": before, "older": older}
+    context = {"title": "Mailbox", "entries": shown[:PAGE], "words": words, "before": before, "older": older}
     context["query"] = urlencode(query)
     return render(request, "mailbox/entries.html", _console(request) | context)
 
@@ -105,16 +99,6 @@ def _read(key: str) -> bytes:
 
 def _open(key: str) -> Opened:
     return opened(_read(key))
-
-
-def _row(entry: Entry) -> list[str | SafeString]:
-    address = reverse("mailbox:message", args=[entry.key])
-    link = format_html(
-        '<a href="{}" class="font-semibold text-primary-600 dark:text-primary-500">{}</a>',
-        address,
-        entry.head.subject or "(no subject)",
-    )
-    return [f"{entry.arrived_at:%Y-%m-%d %H:%M:%S}", entry.head.recipient, link, entry.head.sender]
 
 
 def _console(request: HttpRequest) -> dict[str, Any]:
