@@ -40,6 +40,7 @@ KEPT = 400
 #: Files replaced within one tick of the file system's clock share a time: look again until it is past.
 TICK = 1.0
 FRESHNESS = "public, max-age=5, stale-while-revalidate=30, stale-if-error=86400"
+_RENEWED = {"Cache-Control", "Vary", "ETag", "X-Pressed-At"}
 PAGES = ("/status", "/status/")
 _NOTICE = re.compile(r"/status/(incidents/[a-z0-9]{12})\Z")
 
@@ -205,6 +206,8 @@ def _made(stamp: Stamp, content: bytes, common: Headers) -> Page:
     tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
     packed = gzip.compress(content, 9, mtime=0)
     shared = [*common, ("ETag", f"W/{tag}")]
+    # A 304 renews what is stored; it need not repeat what cannot have changed (RFC 9110, 15.4.5).
+    renewed = [(name, value) for name, value in shared if name in _RENEWED]
     typed = [("Content-Type", "text/html; charset=utf-8"), *shared]
     return Page(
         stamp=stamp,
@@ -213,7 +216,7 @@ def _made(stamp: Stamp, content: bytes, common: Headers) -> Page:
         plain_body=(content,),
         packed=[*typed, ("Content-Encoding", "gzip"), ("Content-Length", str(len(packed)))],
         packed_body=(packed,),
-        unchanged=shared,
+        unchanged=renewed,
     )
 
 

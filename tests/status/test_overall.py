@@ -1,0 +1,64 @@
+"""The overall status by breadth (statuspage-v2.md 5.3, 5.12 no. 1)."""
+
+import pytest
+
+from status.enums import Level, Phase
+from status.page.overall import Headline, headline, roll_up
+
+FINE, BUSY, SLOW, PART, DOWN = (
+    Level.OPERATIONAL,
+    Level.MAINTENANCE,
+    Level.DEGRADED,
+    Level.PARTIAL,
+    Level.MAJOR,
+)
+
+
+@pytest.mark.parametrize(
+    ("levels", "indicator", "words"),
+    [
+        ([], "none", "All systems operational"),
+        ([FINE, FINE], "none", "All systems operational"),
+        ([FINE, BUSY], "maintenance", "Service under maintenance"),
+        ([FINE, SLOW], "minor", "Partially degraded service"),
+        ([SLOW, SLOW], "minor", "Partially degraded service"),
+        ([PART, BUSY], "minor", "Minor service outage"),
+        ([PART, PART, PART, FINE], "minor", "Minor service outage"),
+        ([PART, PART], "minor", "Partial system outage"),
+        ([DOWN, FINE, FINE], "major", "Partial system outage"),
+        ([DOWN, DOWN, PART], "major", "Partial system outage"),
+        ([DOWN, DOWN], "critical", "Major system outage"),
+        # A page of one component (5.3).
+        ([BUSY], "maintenance", "Service under maintenance"),
+        ([SLOW], "minor", "Partially degraded service"),
+        ([PART], "minor", "Partial system outage"),
+        ([DOWN], "critical", "Major system outage"),
+    ],
+)
+def test_the_roll_up_is_by_breadth(levels, indicator, words):
+    overall = roll_up(levels)
+    assert (overall.indicator, overall.words) == (indicator, words)
+
+
+def test_an_open_incident_never_stands_under_all_systems_operational():
+    """R-1303: 27 % of recorded pages with an open incident said so."""
+    assert headline([FINE], [Phase.INVESTIGATING]) == Headline("We are looking into a problem", "yellow")
+    assert headline([FINE], [Phase.MONITORING]) == Headline("A fix is in place and being watched", "yellow")
+    assert headline([FINE], [Phase.MONITORING, Phase.IDENTIFIED]).words == "We are looking into a problem"
+    assert headline([], [Phase.IDENTIFIED]).words == "We are looking into a problem"
+    assert headline([FINE], []) == Headline("All systems operational", "green")
+
+
+def test_a_page_without_components_claims_nothing():
+    assert headline([], []) == Headline("This page is being set up", "grey")
+
+
+def test_the_colour_is_that_of_the_gravest_component():
+    """R-601: green, yellow, orange, red, blue."""
+    assert [headline([FINE, level], []).colour for level in (FINE, SLOW, PART, DOWN, BUSY)] == [
+        "green",
+        "yellow",
+        "orange",
+        "red",
+        "blue",
+    ]
