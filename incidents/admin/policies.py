@@ -32,6 +32,7 @@ from .policy_screens import FOLDER, Screen, act, link, person, url
 class PolicyAdmin(SimpleHistoryAdmin, Screen):
     form = forms.PolicyForm
     list_display = ("name", "offered_first", "shown_in_force", "shown_draft", "to_confirm")
+    fieldsets = (("Name", {"fields": ("name", "slug", "summary", "is_default")}),)
     prepopulated_fields = {"slug": ("name",)}
     actions = None
     actions_list = ("load_presets",)
@@ -50,9 +51,9 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
             Prefetch("versions", queryset=current, to_attr="current")
         )
 
-    @admin.display(description="Offered first", boolean=True)
-    def offered_first(self, policy: Policy) -> bool:
-        return policy.is_default
+    @admin.display(description="Offered first")
+    def offered_first(self, policy: Policy) -> str:
+        return "yes" if policy.is_default else ""
 
     @admin.display(description="In force")
     def shown_in_force(self, policy: Any) -> str:
@@ -109,6 +110,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
                 "overview": policies.overview(shown) if shown else None,
                 "policy": policy,
                 "versions": versions,
+                "draft": next((version for version in versions if version.is_draft), None),
                 "templates": list(policy.templates.all()),
                 "may_confirm": request.user.has_perm("incidents.change_contradiction"),
                 "may_write": request.user.has_perm("incidents.add_updatetemplate"),
@@ -119,7 +121,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
     def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
         return (("<int:object_id>/points/<int:point_id>/confirm/", "incidents_policy_confirm", self.confirm_view),)
 
-    @action(description="Load presets", url_path="load-presets", permissions=["add"])  # type: ignore[untyped-decorator]
+    @action(description="Load presets", url_path="load-presets", permissions=["add"])
     def load_presets(self, request: HttpRequest) -> HttpResponse:
         back = url("policy_changelist")
 
@@ -142,7 +144,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
             do=do,
         )
 
-    @action(description="New version", url_path="revise", permissions=["revise"])  # type: ignore[untyped-decorator]
+    @action(description="New version", url_path="revise", permissions=["revise"])
     def revise(self, request: HttpRequest, object_id: str) -> HttpResponse:
         policy = get_object_or_404(Policy, pk=object_id)
 

@@ -42,7 +42,7 @@ WEEKDAYS = [
 
 if TYPE_CHECKING:
     AnyModelForm = forms.ModelForm[Any]
-    Levels = BaseInlineFormSet["Severity", "PolicyVersion", "SeverityForm"]
+    Levels = BaseInlineFormSet[Any, Any, Any]
 else:
     AnyModelForm = forms.ModelForm
     Levels = BaseInlineFormSet
@@ -103,6 +103,9 @@ class PolicyForm(CleanText):
     class Meta:
         model = Policy
         fields = ("name", "slug", "summary", "is_default")
+        labels = {"is_default": "Offered first"}
+        help_texts = {"is_default": "Chosen already when an incident is declared."}
+        widgets = {"summary": UnfoldAdminExpandableTextareaWidget}
 
     def clean_is_default(self) -> bool:
         wanted: bool = self.cleaned_data["is_default"]
@@ -125,6 +128,7 @@ class VersionForm(CleanText):
     class Meta:
         model = PolicyVersion
         fields = ("remark", "work_zone", "work_days", "work_start", "work_end", "holiday_country")
+        widgets = {"remark": UnfoldAdminExpandableTextareaWidget}
 
     def clean_work_zone(self) -> str:
         zone: str = self.cleaned_data["work_zone"]
@@ -262,6 +266,8 @@ class ContradictionForm(CleanText):
     class Meta:
         model = Contradiction
         fields = ("subject", "shipped", "other")
+        labels = {"shipped": "In use", "other": "The other reading"}
+        widgets = dict.fromkeys(fields, UnfoldAdminExpandableTextareaWidget)
 
 
 class SupportTargetForm(CleanText):
@@ -283,6 +289,7 @@ class UpdateTemplateForm(CleanText):
     class Meta:
         model = UpdateTemplate
         fields = ("policy", "phase", "name", "title", "body", "sms", "position")
+        labels = {"sms": "SMS"}
 
     def clean_title(self) -> str:
         return self._known("title")

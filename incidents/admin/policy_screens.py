@@ -77,10 +77,17 @@ class Screen(ModelAdmin):
     class Media:
         css = {"all": ["incidents/policy.css"]}
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = (extra_context or {}) | {"show_save_and_add_another": False}
         try:
             with transaction.atomic():
-                response: HttpResponse = super().changeform_view(request, *args, **kwargs)
+                response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
                 return response
         except policies.PolicyError as error:
             messages.error(request, str(error))

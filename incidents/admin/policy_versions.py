@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -24,27 +25,34 @@ from incidents.models import (
 )
 
 from . import policy_forms as forms
-from .policy_screens import FOLDER, DraftInline, Hidden, act, person, url
+from .policy_screens import FOLDER, DraftInline, Hidden, act, link, person, url
 
 
 class SeverityInline(DraftInline, TabularInline):
     model = Severity
     form = forms.SeverityForm
     formset = forms.SeverityFormSet
-    fields = ("rank", "code", "label", "aliases", "is_maintenance", "meaning")
-    show_change_link = True
+    fields = ("rank", "code", "label", "aliases", "is_maintenance", "meaning", "owes")
+    readonly_fields = ("owes",)
+    hide_title = True
+
+    @admin.display(description="Owes, tells")
+    def owes(self, level: Severity) -> SafeString | str:
+        return link(url("severity_change", level.pk), "Duties, channels") if level.pk else "after saving"
 
 
 class SupportTargetInline(DraftInline, TabularInline):
     model = SupportTarget
     form = forms.SupportTargetForm
     fields = ("priority", "amount", "unit", "position")
+    hide_title = True
 
 
 class ContradictionInline(DraftInline, TabularInline):
     model = Contradiction
     form = forms.ContradictionForm
     fields = ("subject", "shipped", "other")
+    hide_title = True
     verbose_name = "point to confirm"
     verbose_name_plural = "points to confirm"
 
@@ -66,6 +74,7 @@ class ChannelRuleInline(DraftInline, TabularInline):
     model = ChannelRule
     form = forms.ChannelRuleForm
     fields = ("wire", "audience", "setting")
+    hide_title = True
     verbose_name = "channel"
     verbose_name_plural = "channels: a missing line is off"
 
@@ -124,7 +133,7 @@ class PolicyVersionAdmin(Hidden):
         messages.success(request, f"The draft {obj_display} is discarded.")
         return redirect(url("policy_changelist"))
 
-    @action(  # type: ignore[untyped-decorator]  # Unfold is not typed.
+    @action(
         description="Put in force",
         url_path="put-in-force",
         permissions=["put_in_force"],
@@ -168,7 +177,7 @@ class SeverityAdmin(Hidden):
     fieldsets = (
         (None, {"fields": (("rank", "code", "label"), "aliases", "is_maintenance")}),
         ("Meant for", {"fields": ("meaning", "examples")}),
-        ("Told", {"fields": ("publicity", ("banner", "direct_enterprise", "counts_for_credits"), "paged", "told")}),
+        ("Told", {"fields": ("publicity", "banner", "direct_enterprise", "counts_for_credits", "paged", "told")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:

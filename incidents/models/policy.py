@@ -219,8 +219,10 @@ class Duty(Draftable):
         ]
 
     def __str__(self) -> str:
+        limit = "" if self.limit is None or self.limit == self.amount else f"–{self.limit}"
+        time = "" if self.amount is None else f", {self.amount}{limit} {self.get_unit_display()}"
         when = "" if self.condition == Condition.ALWAYS else f", {self.get_condition_display()}"
-        return f"{self.severity.code}: {self.get_kind_display()}{when}"
+        return f"{self.severity.code}: {self.get_kind_display()}{time}{when}"
 
     def clean(self) -> None:
         if self.limit is not None and (self.amount is None or self.limit < self.amount):

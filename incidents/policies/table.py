@@ -83,8 +83,11 @@ def span(amount: int, unit: str, limit: int | None = None) -> str:
 
 
 def hours(version: PolicyVersion) -> str:
-    """``Mon, Tue, Wed 09:00–17:00 UTC, public holidays of DE off``."""
-    days = ", ".join(DAY_NAMES[int(day)] for day in version.work_days.split(",") if day.strip() in set("0123456"))
+    """``Mon–Fri 09:00–17:00 UTC, public holidays of DE off``; days with gaps are listed."""
+    chosen = sorted(int(day) for day in version.work_days.split(",") if day.strip() in set("0123456"))
+    days = ", ".join(DAY_NAMES[day] for day in chosen)
+    if len(chosen) > 2 and chosen == list(range(chosen[0], chosen[-1] + 1)):
+        days = f"{DAY_NAMES[chosen[0]]}–{DAY_NAMES[chosen[-1]]}"
     off = f", public holidays of {version.holiday_country} off" if version.holiday_country else ", no public holidays"
     return f"{days} {version.work_start:%H:%M}–{version.work_end:%H:%M} {version.work_zone}{off}"
 
