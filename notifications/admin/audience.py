@@ -110,6 +110,10 @@ class SubscriberAdmin(ModelAdmin):
         """A deleted address could be subscribed again as if it had never left."""
         return False
 
+    def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: bool) -> None:
+        # Only what the form offers: the person may confirm or leave while the operator looks.
+        obj.save(update_fields=["customer"])
+
     @display(
         description="State",
         label={"Active": "success", "Not confirmed": "info", "Left": "warning", "Refused mail": "danger"},

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import models, transaction
 from django.http import HttpRequest
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminURLInputWidget
 
 from notifications.models import Brand
 from notifications.validators import one_line, prose
@@ -31,8 +32,16 @@ class BrandForm(BrandModelForm):
     """Refuses what would go out wrong: unknown placeholders, control characters, no brand to speak for."""
 
     class Meta:
-        model = Brand
-        fields = "__all__"
+        # Model and fields are the screen's to say; named here, they would be built once more at import.
+        labels = {
+            "is_default": "Default brand",
+            "sender_email": "Sender address",
+            "support_email": "Support address",
+            "support_url": "Support page",
+            "security_email": "Security address",
+            "publish_causes": "Publish causes",
+        }
+        help_texts = {"is_default": "The status page and its mail speak for this brand."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,6 +80,7 @@ class BrandAdmin(SimpleHistoryAdmin, ModelAdmin):
     form = BrandForm
     list_display = ["name", "sender", "support_email", "default"]
     search_fields = ["name", "slug"]
+    formfield_overrides = {models.URLField: {"assume_scheme": "https", "widget": UnfoldAdminURLInputWidget}}
     prepopulated_fields = {"slug": ["name"]}
     fieldsets = [
         (None, {"fields": ["name", "slug", "is_default"]}),

@@ -1,0 +1,427 @@
+"""The subscription pages as a visitor, a mail scanner and an attacker meet them (S14–S18, F17)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from notifications import subscriptions, tokens
+from notifications.enums import Channel, Fate, Kind, Pool
+from notifications.models import Announcement, Brand, Delivery, SignUp, Subscriber, Topic
+from notifications.subscriptions import Choice
+
+pytestmark = pytest.mark.django_db
+
+ADA = "ada@analytical.example"
+FORM = "/subscriptions/subscribe"
+FORGED = "A" * tokens.LENGTH
+GOOD = {"address": ADA, "scope": "all", "wants_incidents": "on", "wants_maintenance": "on", "least_rank": "4"}
+
+
+@pytest.fixture
+def visitor() -> Client:
+    """A browser that checks CSRF as the real server does."""
+    return Client(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def brand(db: None) -> Brand:
+    return Brand.objects.create(
+        slug="northwind",
+        name="Northwind",
+        sender_name="Northwind Status",
+        sender_email="status@northwind.example",
+        support_email="support@northwind.example",
+        is_default=True,
+    )
+
+
+@pytest.fixture
+def topics(db: None) -> list[Topic]:
+    rows = [("API", "Core"), ("Database", "Core"), ("Payments", "Money")]
+    return [
+        Topic.objects.create(key=f"component:{at}", name=name, section=section, position=at)
+        for at, (name, section) in enumerate(rows)
+    ]
+
+
+@pytest.fixture
+def ada(brand: Brand) -> Subscriber:
+    at = timezone.now() - timedelta(hours=1)
+    return subscriptions.confirm(subscriptions.subscribe(ADA, Choice(), at=at), at=at)
+
+
+def link(subscriber: Subscriber, purpose: str) -> str:
+    return f"/subscriptions/{purpose}/{tokens.make(subscriber, purpose)}"
+
+
+def state() -> list[object]:
+    """Everything that a visit could have changed."""
+    return [
+        list(Subscriber.objects.order_by("pk").values()),
+        list(Subscriber.topics.through.objects.values_list("subscriber_id", "topic_id")),
+        list(SignUp.objects.values()),
+        list(Delivery.objects.values("pk", "fate", "fence")),
+    ]
+
+
+# --- the main road ---------------------------------------------------------------------
+
+
+def test_subscribe_confirm_change_leave_return(visitor: Client, brand: Brand, topics: list[Topic]) -> None:
+    """R-802, over the real outbox: the only way on is the link in the letter."""
+    asked = visitor.post(FORM, GOOD | {"scope": "some", "topics": [topics[0].pk, topics[2].pk], "least_rank": "2"})
+    assert (asked.status_code, b"Check your inbox" in asked.content) == (200, True)
+    subscriptions.answer(at=timezone.now())
+    letter = Delivery.objects.get()
+    assert (letter.address, letter.fate) == (ADA, Fate.PENDING)
+    confirm = letter.announcement.content["url"].removeprefix(settings.SITE_URL)
+
+    button = visitor.get(confirm).content.decode()
+    assert "API, Payments" in button
+    assert Subscriber.objects.active().count() == 0
+    done = visitor.post(confirm)
+    assert (done.status_code, b"You are subscribed" in done.content) == (200, True)
+    ada = Subscriber.objects.active().get()
+    assert visitor.post(confirm).content == done.content
+
+    manage = link(ada, "manage")
+    assert manage in done.content.decode()
+    saved = visitor.post(manage, {"act": "choose", "scope": "all", "wants_maintenance": "on", "least_rank": "1"})
+    assert (saved.status_code, b"<strong>Saved.</strong>" in saved.content) == (200, True)
+    assert Choice.of(Subscriber.objects.get()) == Choice(wants_incidents=False, least_rank=1)
+
+    left = visitor.post(manage, {"act": "leave"})
+    assert (left.status_code, b"You are unsubscribed" in left.content) == (200, True)
+    assert Subscriber.objects.active().count() == 0
+    back = visitor.post(manage, {"act": "rejoin"})
+    assert (back.status_code, b"Welcome back." in back.content) == (200, True)
+    assert Subscriber.objects.active().count() == 1
+    assert visitor.cookies == {}
+
+
+def test_submitting_twice_brings_one_letter(visitor: Client, brand: Brand) -> None:
+    first, second = visitor.post(FORM, GOOD), visitor.post(FORM, GOOD)
+    subscriptions.answer(at=timezone.now())
+    visitor.post(FORM, GOOD)
+    subscriptions.answer(at=timezone.now())
+    assert (first.content, Delivery.objects.count()) == (second.content, 1)
+
+
+def test_one_click_unsubscribes_at_once(visitor: Client, ada: Subscriber) -> None:
+    """S17, RFC 8058: the exact body, no cookie, no redirect, and nothing queued leaves any more (A7)."""
+    announcement = Announcement.objects.create(
+        lane="n1", seq=1, kind=Kind.INCIDENT, brand=Brand.objects.default(), subject="x", content={},
+        published_at=timezone.now(), expires_at=timezone.now(),
+    )  # fmt: skip
+    queued = Delivery.objects.create(
+        announcement=announcement, subscriber=ada, channel=Channel.EMAIL, pool=Pool.NEWS,
+        next_at=timezone.now(), created_at=timezone.now(),
+    )  # fmt: skip
+    answer = visitor.post(
+        link(ada, "unsubscribe"), "List-Unsubscribe=One-Click", content_type="application/x-www-form-urlencoded"
+    )
+    assert (answer.status_code, answer.content, answer.cookies) == (200, b"Unsubscribed.\n", {})
+    assert Subscriber.objects.active().count() == 0
+    queued.refresh_from_db()
+    assert (queued.fate, queued.reason) == (Fate.SUPPRESSED, "Unsubscribed")
+    again = visitor.post(link(ada, "unsubscribe"), {"List-Unsubscribe": "One-Click"})
+    assert (again.status_code, again.content) == (200, b"Unsubscribed.\n")
+
+
+def test_a_person_leaves_with_one_button(visitor: Client, ada: Subscriber) -> None:
+    page = visitor.get(link(ada, "unsubscribe"))
+    assert (page.status_code, page.content.count(b"<button")) == (200, 1)
+    done = visitor.post(link(ada, "unsubscribe"))
+    assert (done.status_code, b"Subscribe again" in done.content) == (200, True)
+    assert Subscriber.objects.active().count() == 0
+
+
+# --- what nobody may learn or do ------------------------------------------------------------
+
+
+def test_the_answer_is_the_same_for_every_address(visitor: Client, brand: Brand) -> None:
+    """S15: new, unconfirmed, active, left, bounced: same status, headers and bytes."""
+    now = timezone.now()
+    for name in ("unconfirmed", "active", "left", "bounced"):
+        subscriber = subscriptions.subscribe(f"{name}@x.example", Choice(), at=now)
+        if name != "unconfirmed":
+            subscriptions.confirm(subscriber, at=now)
+        if name == "left":
+            subscriptions.unsubscribe(subscriber, at=now)
+    Subscriber.objects.filter(address="bounced@x.example").update(bounced_at=now)
+    before = list(Subscriber.objects.order_by("pk").values())
+    answers = [
+        visitor.post(FORM, GOOD | {"address": f"{name}@x.example"})
+        for name in ("new", "unconfirmed", "active", "left", "bounced")
+    ]
+    assert {(each.status_code, each.content, str(each.headers)) for each in answers} == {
+        (200, answers[0].content, str(answers[0].headers))
+    }
+    assert list(Subscriber.objects.order_by("pk").values()) == before
+
+
+def test_scanners_may_open_every_link(visitor: Client, ada: Subscriber) -> None:
+    """S17: GET and HEAD change nothing."""
+    subscriptions.subscribe("bob@x.example", Choice(), at=timezone.now())
+    bob = Subscriber.objects.get(address="bob@x.example")
+    before = state()
+    for subscriber in (ada, bob):
+        for purpose in tokens.PURPOSES:
+            for open_it in (visitor.get, visitor.head):
+                answer = open_it(link(subscriber, purpose), {"act": "leave", "List-Unsubscribe": "One-Click"})
+                assert answer.status_code == 200
+    assert state() == before
+
+
+def test_a_wrong_unsubscribe_link_looks_like_a_right_one(visitor: Client, ada: Subscriber) -> None:
+    """S17: nobody learns from it whether a token is good."""
+    before = state()
+    for wrong in (FORGED, "x", tokens.make(ada, "manage"), tokens.make(ada, "unsubscribe").lower()):
+        address = f"/subscriptions/unsubscribe/{wrong}"
+        for post in ({}, {"List-Unsubscribe": "One-Click"}):
+            refused = visitor.post(address, post)
+            assert state() == before
+            right = visitor.post(link(ada, "unsubscribe"), post)
+            assert (refused.status_code, refused.content) == (right.status_code, right.content)
+            Subscriber.objects.update(unsubscribed_at=None)
+        shown = visitor.get(address)
+        right = visitor.get(link(ada, "unsubscribe"))
+        assert (shown.status_code, shown.content) == (right.status_code, right.content)
+    assert state() == before
+
+
+@pytest.mark.parametrize("purpose", ["confirm", "manage"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_wrong_keys_are_refused_in_words(visitor: Client, ada: Subscriber, purpose: str, method: str) -> None:
+    """S18: forged, cut short, of another purpose, of another generation: nothing happens and the way on is shown."""
+    older = tokens.make(ada, "manage")
+    Subscriber.objects.update(generation=1)
+    others = [tokens.make(ada, each) for each in tokens.PURPOSES if each != purpose]
+    wrong = [FORGED, older[:-1], "%00", "é" * 56, "x" * 4000, *others]
+    wrong += [older] if purpose == "manage" else []
+    before = state()
+    for token in wrong:
+        page = getattr(visitor, method)(f"/subscriptions/{purpose}/{token}", {"act": "leave"})
+        assert (page.status_code, b"This link does not work" in page.content) == (404, True)
+        assert f'href="{FORM}"' in page.content.decode()
+        assert page.headers["Cache-Control"] == "no-store"
+    assert state() == before
+
+
+def test_an_expired_confirmation_says_so(visitor: Client, brand: Brand) -> None:
+    asked = timezone.now() - timedelta(hours=49)
+    subscriber = subscriptions.subscribe(ADA, Choice(), at=asked)
+    token = tokens.make(subscriber, "confirm", at=asked)
+    page = visitor.post(f"/subscriptions/confirm/{token}")
+    assert (page.status_code, b"This link is too old." in page.content) == (404, True)
+    assert Subscriber.objects.active().count() == 0
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "options", "trace"])
+@pytest.mark.parametrize("purpose", ["subscribe", "confirm", "manage", "unsubscribe"])
+def test_other_methods_are_refused(visitor: Client, ada: Subscriber, method: str, purpose: str) -> None:
+    before = state()
+    address = FORM if purpose == "subscribe" else link(ada, purpose)
+    assert getattr(visitor, method)(address).status_code == 405
+    assert state() == before
+
+
+def test_a_program_that_fills_in_every_field_gets_the_usual_answer(visitor: Client, brand: Brand) -> None:
+    """S16: and nothing happens."""
+    person = visitor.post(FORM, GOOD)
+    SignUp.objects.all().delete()
+    program = visitor.post(FORM, GOOD | {"website": "https://spam.example"})
+    assert (program.status_code, program.content) == (person.status_code, person.content)
+    assert SignUp.objects.count() == 0
+
+
+def test_no_cookie_no_leak_no_cache_where_a_key_stands(visitor: Client, ada: Subscriber) -> None:
+    """S13, S14, S18."""
+    for address in (link(ada, "manage"), link(ada, "confirm"), link(ada, "unsubscribe")):
+        for answer in (visitor.get(address), visitor.post(address)):
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert ("Vary" in answer.headers, answer.cookies) == (False, {})
+    form = visitor.get(FORM)
+    assert (form.headers["Cache-Control"], "Vary" in form.headers) == ("public, max-age=60", False)
+
+
+def test_what_a_visitor_sends_along_does_not_sway_the_form(visitor: Client, brand: Brand) -> None:
+    """S14: no header or unknown key reaches the bytes that a cache may keep."""
+    plain = visitor.get(FORM).content
+    for key in ("X-Forwarded-Host", "X-Forwarded-Proto", "X-Original-URL", "Accept-Language", "Cookie"):
+        assert visitor.get(FORM, headers={key: "evil.example"}).content == plain
+    for key in ("address", "utm_source", "website", "next", "scope"):
+        assert visitor.get(FORM, {key: "evil.example"}).content == plain
+
+
+def test_keys_never_reach_the_log(visitor: Client, ada: Subscriber, caplog: pytest.LogCaptureFixture) -> None:
+    """S18, S30: also not where the framework logs a refused request."""
+    assert settings.LOGGING["handlers"]["console"]["filters"] == ["discreet"]
+    token = tokens.make(ada, "manage")
+    with caplog.at_level(logging.DEBUG):
+        visitor.put(f"/subscriptions/manage/{token}")
+        visitor.get(f"/subscriptions/confirm/{token}")
+    told = [record.getMessage() for record in caplog.records]
+    assert [line for line in told if token in line] == []
+    assert [line for line in told if "/subscriptions/" in line] == [
+        "Method Not Allowed (PUT): /subscriptions/manage/[key]",
+        "Not Found: /subscriptions/confirm/[key]",
+    ]
+
+
+# --- bad input ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"address": ""}, "address", "Enter your e-mail address"),
+        ({"address": "ada@x.example\r\nBcc: eve@x.example"}, "address", "Please write this on one line."),
+        ({"address": "ada\x07@x.example"}, "address", "U+0007"),
+        ({"address": "a" * 500_000 + "@x.example"}, "address", "at most 254 characters"),
+        ({"address": '"><script>alert(1)</script>@x.example'}, "address", "quotation marks"),
+        ({"scope": "some"}, "topics", "Choose at least one component"),
+        ({"scope": "some", "topics": ["999999"]}, "topics", "no longer offered"),
+        ({"scope": "some", "topics": ["1 OR 1=1"]}, "topics", "no longer offered"),
+        ({"scope": "some", "topics": [str(10**30)]}, "topics", "no longer offered"),
+        ({"scope": "some", "topics": ["\x00"]}, "topics", "no longer offered"),
+        ({"scope": "everything"}, "scope", "Choose all components, or only some."),
+        ({"least_rank": "0"}, "least_rank", "Choose which incidents"),
+        ({"least_rank": ""}, "least_rank", "Choose which incidents"),
+        ({"wants_incidents": "", "wants_maintenance": ""}, "wants_incidents", "Choose incidents, planned maint"),
+    ],
+)
+def test_bad_input_is_told_at_its_field(
+    visitor: Client, brand: Brand, topics: list[Topic], change: dict[str, object], field: str, said: str
+) -> None:
+    """F17: a summary that links to the field, the words beside it, and nothing else changed or wrong."""
+    form = GOOD | change
+    page = visitor.post(FORM, {key: value for key, value in form.items() if value != "" or key == "address"})
+    assert (page.status_code, SignUp.objects.count()) == (422, 0)
+    assert [name for name, _ in page.context["form"].complaints] == [field]
+    assert said in page.context["form"].complaints[0][1]
+    html = page.content.decode()
+    anchor = "id_address" if field == "address" else field
+    assert (f'<li><a href="#{anchor}">' in html, html.count(f'id="{anchor}"')) == (True, 1)
+    assert html.count('<p class="error"') == 1
+    assert "<title>Error: Subscribe to updates – Northwind status</title>" in html
+    assert "<script>alert" not in html
+
+
+def test_everything_typed_is_kept(visitor: Client, brand: Brand, topics: list[Topic]) -> None:
+    typed = '<b>"ada"'
+    page = visitor.post(
+        FORM,
+        {"address": typed, "scope": "some", "topics": [topics[1].pk], "wants_maintenance": "on", "least_rank": "2"},
+    ).content.decode()
+    assert 'value="&lt;b&gt;&quot;ada&quot;"' in page
+    assert page.count(" checked") == 4
+    for kept in (
+        'name="scope" value="some" checked',
+        f'name="topics" value="{topics[1].pk}" checked',
+        'name="wants_maintenance" checked',
+        'name="least_rank" value="2" checked',
+    ):
+        assert kept in page
+
+
+def test_two_things_wrong_are_told_together(visitor: Client, brand: Brand) -> None:
+    page = visitor.post(FORM, {"address": "ada", "scope": "some", "least_rank": "4"})
+    assert [name for name, _ in page.context["form"].complaints] == ["address", "wants_incidents", "topics"]
+    assert b"3 things need a change" in page.content
+
+
+def test_a_component_withdrawn_since_is_kept_until_dropped(
+    visitor: Client, ada: Subscriber, topics: list[Topic]
+) -> None:
+    subscriptions.choose(ada, Choice(all_topics=False, topics=(topics[0].pk,)), at=timezone.now())
+    Topic.objects.filter(pk=topics[0].pk).update(offered=False)
+    assert f'name="topics" value="{topics[0].pk}" checked' in visitor.get(link(ada, "manage")).content.decode()
+    some = {"act": "choose", "scope": "some", "wants_incidents": "on", "least_rank": "4"}
+    assert visitor.post(link(ada, "manage"), some | {"topics": [topics[0].pk]}).status_code == 200
+    assert visitor.post(link(ada, "manage"), some | {"topics": [topics[1].pk]}).status_code == 200
+    assert visitor.post(link(ada, "manage"), some | {"topics": [topics[0].pk]}).status_code == 422
+
+
+def test_an_empty_choice_of_a_subscriber_is_refused(visitor: Client, ada: Subscriber, topics: list[Topic]) -> None:
+    page = visitor.post(link(ada, "manage"), {"act": "choose", "scope": "some", "least_rank": "4"})
+    assert (page.status_code, Choice.of(Subscriber.objects.get())) == (422, Choice())
+    assert [name for name, _ in page.context["form"].complaints] == ["wants_incidents", "topics"]
+
+
+def test_changing_an_ended_subscription_shows_the_way_back(visitor: Client, ada: Subscriber) -> None:
+    subscriptions.unsubscribe(ada, at=timezone.now())
+    page = visitor.post(
+        link(ada, "manage"), {"act": "choose", "scope": "all", "wants_incidents": "1", "least_rank": "4"}
+    )
+    assert (page.status_code, b"You are not subscribed at the moment." in page.content) == (404, True)
+    assert b'value="rejoin"' in visitor.get(link(ada, "manage")).content
+
+
+def test_a_refused_address_is_told_why(visitor: Client, ada: Subscriber) -> None:
+    Subscriber.objects.update(bounced_at=timezone.now())
+    page = visitor.get(link(ada, "manage"))
+    assert (page.status_code, b"refused our mail for good" in page.content) == (200, True)
+    assert b'value="rejoin"' not in page.content
+
+
+def test_before_set_up_the_pages_stand(visitor: Client, db: None) -> None:
+    page = visitor.get(FORM)
+    assert (page.status_code, b"<title>Subscribe to updates \xe2\x80\x93 Service status</title>" in page.content) == (
+        200,
+        True,
+    )
+    assert visitor.post(FORM, GOOD).status_code == 200
+    assert visitor.get(f"/subscriptions/unsubscribe/{FORGED}").status_code == 200
+
+
+# --- cost and races ---------------------------------------------------------------------------------
+
+
+def test_queries_are_counted(
+    visitor: Client, ada: Subscriber, topics: list[Topic], django_assert_num_queries: Callable[..., object]
+) -> None:
+    subscriptions.choose(ada, Choice(all_topics=False, topics=(topics[0].pk, topics[1].pk)), at=timezone.now())
+    with django_assert_num_queries(2):  # brand, components
+        visitor.get(FORM)
+    with django_assert_num_queries(5):  # components, upsert with its savepoint around, brand
+        visitor.post(FORM, GOOD)
+    with django_assert_num_queries(4):  # subscriber, choice, components, brand
+        visitor.get(link(ada, "manage"))
+    with django_assert_num_queries(1):  # brand
+        visitor.get(link(ada, "unsubscribe"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_ask_and_answer_at_once_write_one_letter(brand: Brand) -> None:
+    """S38: the unique address decides, whoever comes first."""
+    now, failed = timezone.now(), []
+
+    def ask_and_answer() -> None:
+        try:
+            subscriptions.ask(ADA, Choice(), at=now)
+            subscriptions.answer(at=now)
+            subscriptions.subscribe(ADA, Choice(), at=now)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    crowd = [threading.Thread(target=ask_and_answer) for _ in range(8)]
+    for each in crowd:
+        each.start()
+    for each in crowd:
+        each.join(30)
+    subscriptions.answer(at=now)
+    assert failed == []
+    assert (Subscriber.objects.count(), Delivery.objects.count(), SignUp.objects.count()) == (1, 1, 0)
