@@ -1,0 +1,4 @@
+from .book import ImpactAdmin, NoticeAdmin
+from .components import ComponentAdmin, GroupAdmin
+
+__all__ = ["ComponentAdmin", "GroupAdmin", "ImpactAdmin", "NoticeAdmin"]
