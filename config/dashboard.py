@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from incidents.admin import screen
-from incidents.admin.deeds import DEEDS, Deed
+from incidents.admin.deeds import DEEDS, Deed, meeting
 from incidents.enums import OPEN, Standing, State
 from incidents.models import Incident, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
@@ -82,7 +82,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def debts(by: User, at: datetime) -> list[Debt]:
     """Across all incidents, most urgent first. One query."""
     rows = Obligation.objects.open().select_related("incident__severity", "incident__notice").order_by("due_at")[:12]
-    return [Debt(owed := screen.Owed(row, at), _meeting(owed, by)) for row in rows]
+    return [Debt(screen.Owed(row, at), meeting(row, by)) for row in rows]
 
 
 def down() -> list[tuple[Component, Level, list[str]]]:
@@ -114,7 +114,7 @@ def health(at: datetime) -> dict[str, int]:
 
 
 def steps(request: HttpRequest) -> list[dict[str, Any]]:
-    """What a newcomer does first; none once everything is set up and something was declared. Five queries."""
+    """What a newcomer does first; none once everything is there. Four queries."""
     found = [
         (
             "Say who speaks",
@@ -145,8 +145,7 @@ def steps(request: HttpRequest) -> list[dict[str, Any]]:
         {"title": title, "words": words, "done": done, "url": list_url(request, label)}
         for title, words, label, done in found
     ]
-    declared = Incident.objects.exists()
-    return [] if declared and all(row["done"] for row in rows) else rows
+    return [] if all(row["done"] for row in rows) else rows
 
 
 def list_url(request: HttpRequest, label: str) -> str:
@@ -160,11 +159,6 @@ def list_url(request: HttpRequest, label: str) -> str:
 def _trouble(incident: Incident, by: User, at: datetime) -> Trouble:
     deeds = [DEEDS[slug] for slug in QUICK if DEEDS[slug].offered(incident, by)]
     return Trouble(incident, screen.span_of_impact(incident, at), [(deed, deed.label_for(incident)) for deed in deeds])
-
-
-def _meeting(owed: screen.Owed, by: User) -> Deed | None:
-    deed = DEEDS.get(owed.deed)
-    return deed if deed and deed.offered(owed.row.incident, by) else None
 
 
 def _holder(impact: Impact) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from incidents import forms, lifecycle
-from incidents.enums import OPEN, State
+from incidents.enums import OPEN, DutyKind, State
 from incidents.lifecycle import MOVES
-from incidents.models import Incident
+from incidents.models import Incident, Obligation
 
 DECLARE, PUBLISH, COMMAND = "incidents.declare", "incidents.publish", "incidents.command"
 
@@ -247,6 +247,22 @@ DEEDS: dict[str, Deed] = {
         ),
     )
 }
+
+
+#: Which act meets what is owed.
+MEETS = {
+    DutyKind.RESPOND: "acknowledge",
+    DutyKind.FIRST_UPDATE: "update",
+    DutyKind.PUBLIC_UPDATE: "update",
+    DutyKind.INTERNAL_UPDATE: "note",
+    DutyKind.RESOLVE: "resolve",
+}
+
+
+def meeting(owed: Obligation, user: User) -> Deed | None:
+    """The act that meets what is owed, if it is offered to this user now."""
+    deed = DEEDS.get(MEETS.get(DutyKind(owed.kind), ""))
+    return deed if deed and deed.offered(owed.incident, user) else None
 
 
 def offered(incident: Incident, user: User) -> list[Deed]:

@@ -213,9 +213,9 @@ def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) ->
             context["preview"] = preview(form)
     frame = admin.site.each_context(request) | {
         "form": form,
-        "opts": Incident._meta,
         "is_declare": isinstance(form, forms.DeclareForm),
         "focus": form.focus() if form.is_bound and not context.get("unchecked") else "",
+        "other_policy": _judged_by_another(form),
         "is_fullwidth": "1",
         "at": form.at,
     }
@@ -226,6 +226,13 @@ def _template(form: forms.ActForm) -> str:
     if isinstance(form, forms.ComposerForm):
         return "admin/incidents/incident/composer.html"
     return "admin/incidents/incident/act.html"
+
+
+def _judged_by_another(form: forms.ActForm) -> bool:
+    """Whether a level is chosen that lies behind the fold."""
+    if not isinstance(form, forms.DeclareForm | forms.SeverityForm):
+        return False
+    return any(group.opened for group in form.groups[1:])
 
 
 def _levels_data(levels: list[Severity]) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 
+from incidents.admin.deeds import meeting
 from incidents.admin.preview import PHASE_COLOURS
-from incidents.enums import OPEN, DutyKind, State, Verb
+from incidents.enums import OPEN, State, Verb
 from incidents.models import Incident, Obligation, TimelineEntry
 from incidents.templatetags.incidents import RANK_COLOURS
 from notifications.enums import Fate
@@ -20,14 +22,6 @@ from status.enums import Level, Phase
 from status.models import Impact, NoticeUpdate
 from status.reading import Told
 
-#: Which act meets what is owed.
-MEETS = {
-    DutyKind.RESPOND: "acknowledge",
-    DutyKind.FIRST_UPDATE: "update",
-    DutyKind.PUBLIC_UPDATE: "update",
-    DutyKind.INTERNAL_UPDATE: "note",
-    DutyKind.RESOLVE: "resolve",
-}
 #: What the public can read, in the timeline.
 PUBLIC_VERBS = frozenset({Verb.PUBLISHED, Verb.CORRECTED, Verb.RESOLVED, Verb.REOPENED, Verb.FALSE_ALARM})
 STATE_COLOURS = {
@@ -60,10 +54,6 @@ class Owed:
     def overdue(self) -> bool:
         return self.row.met_at is None and self.row.limit_at <= self.at
 
-    @property
-    def deed(self) -> str:
-        return MEETS.get(DutyKind(self.row.kind), "")
-
 
 @dataclass(frozen=True)
 class Saying:
@@ -83,9 +73,9 @@ def base() -> QuerySet[Incident]:
     return Incident.objects.select_related("severity__version__policy", "notice", "brand", "declared_by")
 
 
-def screen(incident: Incident, *, at: datetime) -> dict[str, Any]:
+def screen(incident: Incident, *, by: User, at: datetime) -> dict[str, Any]:
     """The context of the incident's screen: six queries, whatever its length."""
-    owed = [Owed(row, at) for row in incident.obligations.filter(dropped_at__isnull=True).select_related("met_by")]
+    owed = [Owed(row, at) for row in incident.obligations.filter(dropped_at__isnull=True)]
     entries = list(incident.timeline.select_related("by").order_by("-recorded_at", "-id"))
     return {
         "incident": incident,
@@ -95,8 +85,8 @@ def screen(incident: Incident, *, at: datetime) -> dict[str, Any]:
         "is_open": incident.state in OPEN,
         "impact": span_of_impact(incident, at),
         "phase_colour": PHASE_COLOURS.get(Phase(incident.notice.phase), "grey") if incident.notice else "grey",
-        "waiting": sorted((item for item in owed if item.row.met_at is None), key=lambda item: item.row.due_at),
-        "met": sorted((item for item in owed if item.row.met_at), key=lambda item: item.row.due_at),
+        "waiting": [(item, meeting(item.row, by)) for item in owed if item.row.met_at is None],
+        "met": [item for item in owed if item.row.met_at],
         "sayings": sayings(incident),
         "held": held(incident),
         "fates": fates(incident),

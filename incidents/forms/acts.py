@@ -11,12 +11,13 @@ from django import forms
 from django.utils.functional import cached_property
 
 from incidents.models import Incident, Severity, UpdateTemplate
-from incidents.words import Facts
+from incidents.words import Facts, check_filled
+from notifications.lint import Unsendable, lint_for
 from notifications.models import Brand
 from notifications.outbox import Story
 from status import ledger, publishing
 from status.enums import Level, Phase
-from status.models import Component, NoticeUpdate
+from status.models import Component, Impact, NoticeUpdate
 from status.publishing import Draft
 
 from . import levels as levels_
@@ -145,9 +146,15 @@ class ResolveForm(OfIncident):
     def speaks(self) -> bool:
         return bool(self.incident and self.incident.notice)
 
-    @property
+    @cached_property
     def levels(self) -> Mapping[Component, Level]:
-        return dict.fromkeys(self.attached, Level.OPERATIONAL)
+        """What is left when this incident lets go: others may hold a component down still."""
+        assert self.incident is not None
+        others = Impact.objects.open().real().filter(component__in=self.attached).exclude(source=self.incident.source)
+        left: dict[int, list[str]] = {}
+        for component_id, level in others.values_list("component_id", "level"):
+            left.setdefault(component_id, []).append(level)
+        return {component: Level.gravest(left.get(component.pk, [])) for component in self.attached}
 
     @property
     def facts(self) -> Facts:
@@ -169,6 +176,9 @@ class FalseAlarmForm(ActForm):
     body = words("Words for those who were told", rows=5, error_messages={"required": "Say why it was a false alarm."})
     tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
 
+    def clean_body(self) -> str:
+        return sendable(str(self.cleaned_data["body"]).strip(), self.incident)
+
 
 class CorrectForm(ActForm):
     """Better words for an update that is out; the old ones stay in both books (R-205)."""
@@ -186,7 +196,7 @@ class CorrectForm(ActForm):
         body = str(self.cleaned_data["body"]).strip()
         if body == self.update.body.strip():
             raise forms.ValidationError("These are the same words. Change something, or go back.", code="same")
-        return body
+        return sendable(body, self.incident)
 
 
 class NoteForm(ActForm):
@@ -262,6 +272,17 @@ class SeverityForm(ActForm):
         elif level and cleaned.get("seen") == level.pk and not cleaned.get("reason", "").strip():
             self.add_error("reason", "Say why: the timeline keeps the reason with the change.")
         return cleaned
+
+
+def sendable(body: str, incident: Incident | None) -> str:
+    """Words that may go out as they are. Raises ``ValidationError`` naming what may not (R-111, R-206)."""
+    check_filled(body)
+    if incident and incident.notice:
+        try:
+            lint_for(incident.brand, [body])
+        except Unsendable as refused:
+            raise forms.ValidationError(refused.problems, code="unsendable") from None
+    return body
 
 
 def check_happened(form: ActForm, name: str, cleaned: dict[str, Any]) -> None:

@@ -155,7 +155,8 @@ class ComposerForm(ActForm):
         """The promise as a moment (UTC, to the minute); None: no fixed time, or not known yet."""
         choice = self.known("promise", "")
         if choice == AT:
-            return self.known("promise_at")
+            moment: datetime | None = self.known("promise_at")
+            return moment
         if not str(choice).isdigit():
             return None
         return (self.at + timedelta(minutes=int(choice))).replace(second=0, microsecond=0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
 from incidents.enums import DutyKind, Publicity, Standing, Unit
 from incidents.models import Incident, PolicyVersion, Severity
@@ -62,14 +63,12 @@ def for_declaring() -> list[Severity]:
 def for_changing(incident: Incident) -> list[Severity]:
     """The levels of the policy it is judged by first, then those of other policies in force (R-109)."""
     own = incident.severity.version
-    found = (
-        Severity.objects.filter(is_maintenance=False)
-        .filter(version__standing=Standing.IN_FORCE)
-        .exclude(version__policy=own.policy)
-        .union(Severity.objects.filter(is_maintenance=False, version=own))
-        .values_list("pk", flat=True)
+    elsewhere = Q(version__standing=Standing.IN_FORCE) & ~Q(version__policy=own.policy_id)
+    levels = (
+        Severity.objects.filter(Q(version=own) | elsewhere, is_maintenance=False)
+        .select_related("version__policy")
+        .prefetch_related("duties", "channel_rules")
     )
-    levels = Severity.objects.filter(pk__in=list(found)).select_related("version__policy").prefetch_related("duties")
     return sorted(levels, key=lambda level: (level.version_id != own.pk, level.version.policy.name, level.rank))
 
 

@@ -27,12 +27,18 @@
     const field = (name) => form.elements.namedItem(name);
     const data = (id) => { const found = document.getElementById(id); return found ? JSON.parse(found.textContent) : {}; };
     const templates = data("templates-data"), levels = data("levels-data");
-    const touched = new Set();
+    const touched = new Set(), panel = document.getElementById("preview"), address = form.dataset.preview;
     let sent = false;
 
     form.addEventListener("submit", (event) => {
       const button = event.submitter;
       if (sent) { event.preventDefault(); return; }
+      if (button && button.name === "_preview" && panel) {
+        event.preventDefault();
+        refresh();
+        panel.scrollIntoView({ block: "nearest" });
+        return;
+      }
       if (button && button.dataset.again !== undefined) return;
       sent = true;
       window.removeEventListener("beforeunload", warn);
@@ -44,7 +50,13 @@
     let dirty = false;
     const warn = (event) => { if (dirty && !sent) event.preventDefault(); };
     window.addEventListener("beforeunload", warn);
-    form.addEventListener("input", (event) => { dirty = true; touched.add(event.target.name); });
+    form.addEventListener("input", (event) => {
+      dirty = true;
+      touched.add(event.target.name);
+      // What was wrong is being put right: the complaint goes away, the answer comes with the next try.
+      const box = event.target.closest(".hg-field.bad");
+      if (box) { box.classList.remove("bad"); each(".hg-error", (text) => text.remove(), box); event.target.removeAttribute("aria-invalid"); }
+    });
 
     /* Moments: "5 min ago" and the like write UTC into the field. */
     each("[data-ago]", (button) => button.addEventListener("click", () => {
@@ -120,7 +132,6 @@
     };
 
     /* The panel beside the form. */
-    const panel = document.getElementById("preview"), address = form.dataset.preview;
     let timer = 0, running = null;
     const refresh = async () => {
       if (running) running.abort();
