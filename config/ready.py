@@ -130,7 +130,7 @@ class Ready:
         """When the presser last looked, for readers who want to know how fresh this is (R-1309)."""
         try:
             at = datetime.fromisoformat(json.loads((self._folder / "pressed.json").read_bytes())["at"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return []
         return [("X-Pressed-At", format_datetime(at.astimezone(UTC), usegmt=True))]
 

@@ -80,7 +80,7 @@ def pressed_at() -> datetime | None:
     marker = read(MARKER)
     try:
         return datetime.fromisoformat(json.loads(marker)["at"]) if marker else None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 
