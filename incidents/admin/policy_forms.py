@@ -221,8 +221,12 @@ class LoneSeverityForm(SeverityForm):
 class SeverityFormSet(Levels):
     """The levels of a version: no rank and no spelling twice."""
 
+    def validate_unique(self) -> None:
+        """A code given twice is a spelling given twice: ``clean`` says so at its field."""
+
     def clean(self) -> None:
         super().clean()
+        self._refuse_trades()
         taken: dict[str, str] = {}
         ranks: dict[int, str] = {}
         for form in self.forms:
@@ -237,6 +241,18 @@ class SeverityFormSet(Levels):
                 if rank in ranks:
                     form.add_error("rank", f"{ranks[rank]} has rank {rank} already.")
                 ranks.setdefault(rank, name)
+
+    def _refuse_trades(self) -> None:
+        """Rows are saved one by one, so a code is free only once its old owner was saved without it."""
+        owners = {form.initial.get("code"): form for form in self.initial_forms}
+        for form in self.forms:
+            code = getattr(form, "cleaned_data", {}).get("code")
+            owner = owners.get(code)
+            if not code or owner in (None, form):
+                continue
+            left = getattr(owner, "cleaned_data", {})
+            if left.get("DELETE") or left.get("code") != code:
+                form.add_error("code", f"“{code}” is another severity's until this is saved. Take it in a second step.")
 
 
 class DutyForm(CleanText):

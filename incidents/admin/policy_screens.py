@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -91,7 +91,10 @@ class Screen(ModelAdmin):
                 return response
         except policies.PolicyError as error:
             messages.error(request, str(error))
-            return redirect(request.path)
+        except IntegrityError:
+            # Rows are saved one by one: codes that change places meet on the way.
+            messages.error(request, "Nothing was saved: two rows would have met on the way. Swap them in two steps.")
+        return redirect(request.path)
 
 
 class Hidden(Screen):
