@@ -21,7 +21,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from notifications import mime, tokens
-from notifications.enums import Channel, Kind
+from notifications.enums import Channel, Doubt, Kind
 from notifications.lint import Unsendable, lint, lint_for
 from notifications.models import Announcement, Brand, Rendering
 from notifications.outbox import Letter, Story
@@ -79,6 +79,8 @@ class Mould:
     news: bytes
     lane: bytes
     first: bool
+    #: Whether an identical copy may follow when nobody can know if the first left (reliability.md 3.3).
+    repeats: bool
 
     def cast(self, address: str, person: bytes, generation: int) -> bytes:
         """The message for one person. ``person`` is the subscriber's public id, or the address of a letter.
@@ -139,6 +141,7 @@ def mould(announcement_id: int, language: str) -> Mould:
         news=announcement.public_id.bytes,
         lane=hashlib.sha256(announcement.lane.encode()).digest(),
         first=announcement.seq == 1,
+        repeats=announcement.on_doubt == Doubt.RETRY,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from notifications.enums import FINAL, Channel, Doubt, Fate, Kind, Pool
 
@@ -17,6 +19,10 @@ class AnnouncementQuerySet(models.QuerySet["Announcement"]):
     def unexpanded(self) -> AnnouncementQuerySet:
         """Announcements whose recipients are not all written down yet."""
         return self.filter(expanded_at__isnull=True)
+
+    def lying(self, seconds: float) -> AnnouncementQuerySet:
+        """Unexpanded ones that were published at least so many seconds ago, oldest first."""
+        return self.unexpanded().filter(published_at__lte=Now() - timedelta(seconds=seconds)).order_by("pk")
 
 
 class Announcement(models.Model):
@@ -96,7 +102,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(models.Model):
     """One message to one person on one channel, with its fate (R-804). The queue itself."""
 
-    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="deliveries")
+    #: Without an index of its own: two of the table's begin with it, and each costs three writes per mail.
+    announcement = models.ForeignKey(Announcement, models.CASCADE, related_name="deliveries", db_index=False)
     #: None for letters to people who are not subscribers; then ``address`` holds where it goes.
     subscriber = models.ForeignKey(Subscriber, models.SET_NULL, null=True, related_name="deliveries")
     address = models.CharField(max_length=254, blank=True)

@@ -1,0 +1,1 @@
+"""One short file per wire a message can travel (R-801)."""
