@@ -43,10 +43,16 @@ CUSTOMERS: tuple[tuple[str, Tier, tuple[str, ...]], ...] = (
     ("Kestrel Music School", Tier.STANDARD, ("Web app",)),
     ("Lantern Theatre", Tier.STANDARD, ("Web app", "Payments", "E-mail delivery")),
 )
+# fmt: off
 _FIRST = (
-    "Amara Ben Chiara Dev Elif Farid Greta Hugo Ingrid Jonas Kaia Liam Mina Noor Oskar Petra Quentin Rosa Samir Tess"
+    "Amara", "Ben", "Chiara", "Dev", "Elif", "Farid", "Greta", "Hugo", "Ingrid", "Jonas", "Kaia", "Liam", "Mina",
+    "Noor", "Oskar", "Petra", "Quentin", "Rosa", "Samir",
 )
-_LAST = "Abara Becker Costa Dahl Evans Fontaine Grau Haddad Ito Jansen Kovac Lund Moreau Novak Okafor Pires Rossi Sato"
+_LAST = (
+    "Abara", "Becker", "Costa", "Dahl", "Evans", "Fontaine", "Grau", "Haddad", "Ito", "Jansen", "Kovac", "Lund",
+    "Moreau", "Novak", "Okafor", "Pires",
+)
+# fmt: on
 _ROLES = ("Head of operations", "IT manager", "Support lead", "Managing director")
 SUBSCRIBERS = 42
 
@@ -122,11 +128,7 @@ def make_subscribers(
     made = []
     for number, (first, last) in enumerate(dice.sample(people, SUBSCRIBERS)):
         customer = customers[number % len(customers)] if number < 24 else None
-        domain = (
-            "".join(c for c in customer.name.lower() if c.isalnum())
-            if customer
-            else dice.choice(("mail", "post", "letters"))
-        )
+        domain = _domain(customer.name if customer else dice.choice(("mail", "post", "letters")))
         asked = at - timedelta(days=dice.randint(1, 89), minutes=dice.randint(0, 1439))
         made.append(
             Subscriber(
@@ -140,13 +142,12 @@ def make_subscribers(
                 unsubscribed_at=at - timedelta(hours=dice.randint(1, 20)) if number % 17 == 16 else None,
             )
         )
-    Subscriber.objects.bulk_create(made, ignore_conflicts=True)
+    Subscriber.objects.bulk_create(made)
     choosy = Subscriber.objects.filter(address__in=[one.address for one in made], all_topics=False)
     topics = [component.topic_id for component in components.values()]
     chosen = Subscriber.topics.through
     chosen.objects.bulk_create(
-        (chosen(subscriber=one, topic_id=topic) for one in choosy for topic in dice.sample(topics, dice.randint(1, 3))),
-        ignore_conflicts=True,
+        chosen(subscriber=one, topic_id=topic) for one in choosy for topic in dice.sample(topics, dice.randint(1, 3))
     )
 
 
