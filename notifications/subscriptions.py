@@ -6,18 +6,21 @@ so that nobody can learn from the form, by its words or its speed, who is subscr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 
 from notifications import bell, outbox, tokens
 from notifications.enums import UNSENT, Channel, Fate
 from notifications.models import Brand, Delivery, SignUp, Subscriber, Topic
 from notifications.outbox import Letter
+
+log = logging.getLogger(__name__)
 
 #: A mailbox must not be bombed through our form (S16): one letter in this time …
 LETTER_EVERY = timedelta(minutes=10)
@@ -85,14 +88,19 @@ def answer(*, at: datetime, most: int = 500) -> int:
     if not Brand.objects.filter(is_default=True).exists():
         return 0
     done = 0
-    while done < most and _answer_next(at):
-        done += 1
+    for pk in list(SignUp.objects.values_list("pk", flat=True)[:most]):
+        try:
+            done += _answer_one(pk, at)
+        except DatabaseError:
+            raise
+        except Exception:  # one that cannot be answered must not keep the others waiting
+            log.exception("Sign-up %s could not be answered; it stays.", pk)
     return done
 
 
 @transaction.atomic
-def _answer_next(at: datetime) -> bool:
-    sign_up = SignUp.objects.select_for_update(skip_locked=True).first()
+def _answer_one(pk: int, at: datetime) -> bool:
+    sign_up = SignUp.objects.select_for_update(skip_locked=True).filter(pk=pk).first()
     if sign_up is None:
         return False
     subscribe(sign_up.address, Choice.from_json(sign_up.choice), at=at)

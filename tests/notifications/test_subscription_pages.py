@@ -206,7 +206,7 @@ def test_wrong_keys_are_refused_in_words(visitor: Client, ada: Subscriber, purpo
     older = tokens.make(ada, "manage")
     Subscriber.objects.update(generation=1)
     others = [tokens.make(ada, each) for each in tokens.PURPOSES if each != purpose]
-    wrong = [FORGED, older[:-1], "%00", "é" * 56, "x" * 4000, *others]
+    wrong = [FORGED, older[:-1], f"{older};x=.css", f"{older}.css", "%00", "é" * 56, "x" * 4000, *others]
     wrong += [older] if purpose == "manage" else []
     before = state()
     for token in wrong:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from notifications import addresses, outbox, subscriptions, tokens
+from notifications import addresses, outbox, subscriptions, tasks, tokens
 from notifications.enums import Channel, Fate, Kind, Pool
 from notifications.models import Announcement, Brand, Delivery, SignUp, Subscriber, Topic
 from notifications.subscriptions import Choice, NotAllowed
@@ -104,6 +104,24 @@ def test_an_answer_stops_at_its_limit_and_goes_on_later() -> None:
         subscriptions.ask(f"n{number}@x.example", Choice(), at=NOON + number * MINUTE)
     assert subscriptions.answer(at=NOON, most=2) == 2
     assert list(SignUp.objects.values_list("address", flat=True)) == ["n2@x.example"]
+
+
+def test_one_that_cannot_be_answered_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    SignUp.objects.create(address="broken@x.example", choice={}, asked_at=NOON)
+    subscriptions.ask(ADA, Choice(), at=NOON + MINUTE)
+    assert subscriptions.answer(at=NOON) == 1
+    assert letters() == [CONFIRM]
+    assert list(SignUp.objects.values_list("address", flat=True)) == ["broken@x.example"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "broken@x.example" not in caplog.text
+
+
+def test_the_doorbell_reaches_those_who_asked() -> None:
+    """The task that the bell names exists and answers (F02)."""
+    subscriptions.ask(ADA, Choice(), at=NOON)
+    assert tasks.answer_sign_ups.name == "notifications.tasks.answer_sign_ups"
+    tasks.answer_sign_ups()
+    assert letters() == [CONFIRM]
 
 
 def test_a_mailbox_cannot_be_bombed() -> None:
