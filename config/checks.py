@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, register
+from django.core.checks import CheckMessage, Error, Info, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 #: Shorter keys, and those that Django's own generator marks, are for nobody's production.
 SHORTEST_KEY = 40
+#: The port of relays that speak TLS from the first byte.
+TLS_AT_ONCE = 465
 LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 -- compared, not listened on
 
 
@@ -64,7 +66,7 @@ def production_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         found.append(
             Error(
                 "SMTP_URL names no relay: mail would go to a local mailbox that nobody reads.",
-                hint="Set SMTP_URL=smtp://user:password@relay:587/?tls=True to your mail relay.",
+                hint="Set SMTP_URL=smtp+tls://user:password@relay:587 to your mail relay.",
                 id="heliograph.E003",
             )
         )
@@ -125,6 +127,29 @@ def production_address(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
                 f"SITE_URL leads to {host}, which ALLOWED_HOSTS does not name: every link in mail would fail.",
                 hint=f"Add {host} to ALLOWED_HOSTS.",
                 id="heliograph.E008",
+            )
+        ]
+    return []
+
+
+@register
+def relay_is_spoken_to_in_its_language(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Port 465 begins with TLS; a password in the clear leaves the machine for nobody (E009, W001)."""
+    smtp = settings.SMTP
+    if smtp["port"] == TLS_AT_ONCE and not smtp["tls"]:
+        return [
+            Error(
+                "SMTP_URL names port 465 without TLS from the start: the relay would never answer.",
+                hint="Write smtp+ssl://user:password@relay:465, or smtp+tls:// with port 587.",
+                id="heliograph.E009",
+            )
+        ]
+    if smtp["password"] and not (smtp["tls"] or smtp["starttls"]) and smtp["host"] not in LOCAL:
+        return [
+            Warning(
+                f"The password of the relay {smtp['host']} goes over the network unencrypted.",
+                hint="Write smtp+tls:// (STARTTLS) or smtp+ssl:// in SMTP_URL.",
+                id="heliograph.W001",
             )
         ]
     return []

@@ -149,7 +149,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 
 # --- Outgoing mail -------------------------------------------------------------
 
-# smtp://user:password@host:587/?tls=True or smtps://…; the embedded default is the local mailbox.
+# smtp+tls://user:password@host:587 (STARTTLS), smtp+ssl://…:465 (TLS at once) or smtp://host:25; the embedded
+# default is the local mailbox.
 MAILBOX_DIR = VAR_DIR / "mailbox"
 MAILBOX_PORT = env.int("MAILBOX_PORT", 8025)
 # Only a copy without a relay of its own reads its mail in the console; production never does.

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.core.checks import ERROR, INFO, CheckMessage
+from django.core.checks import ERROR, INFO, WARNING, CheckMessage
 
 from config import checks
 
 POSTGRESQL = {"default": {"ENGINE": "django.db.backends.postgresql"}}
+RELAY = {"host": "relay.example.com", "port": 587, "starttls": True, "tls": False, "password": "secret"}
 SQLITE = {"default": {"ENGINE": "django.db.backends.sqlite3"}}
 
 
@@ -25,7 +26,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         DATABASES=POSTGRESQL,
         BROKER_NAMED=True,
         RELAY_NAMED=True,
-        SMTP={"host": "relay.example.com", "port": 587},
+        SMTP=RELAY,
         MAILBOX_PORT=django_settings.MAILBOX_PORT,
         SECRET_KEY="k" * 50,
         DEBUG=False,
@@ -37,7 +38,13 @@ def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def found() -> list[CheckMessage]:
-    parts = (checks.production_parts, checks.production_secrets, checks.production_address, checks.embedded_parts)
+    parts = (
+        checks.production_parts,
+        checks.production_secrets,
+        checks.production_address,
+        checks.relay_is_spoken_to_in_its_language,
+        checks.embedded_parts,
+    )
     return [message for part in parts for message in part(None)]
 
 
@@ -52,7 +59,7 @@ def test_a_proper_production_has_nothing_to_say(production) -> None:
         ("DATABASES", {"default": {"ENGINE": "django.db.backends.mysql"}}, "heliograph.E001"),
         ("BROKER_NAMED", False, "heliograph.E002"),
         ("RELAY_NAMED", False, "heliograph.E003"),
-        ("SMTP", {"host": "127.0.0.1", "port": django_settings.MAILBOX_PORT}, "heliograph.E003"),
+        ("SMTP", RELAY | {"host": "127.0.0.1", "port": django_settings.MAILBOX_PORT}, "heliograph.E003"),
         ("SECRET_KEY", "short", "heliograph.E004"),
         ("SECRET_KEY", "", "heliograph.E004"),
         ("DEBUG", True, "heliograph.E005"),
@@ -62,6 +69,7 @@ def test_a_proper_production_has_nothing_to_say(production) -> None:
         ("SITE_URL", "https://localhost", "heliograph.E007"),
         ("SITE_URL", "https://", "heliograph.E007"),
         ("SITE_URL", "https://elsewhere.example.com", "heliograph.E008"),
+        ("SMTP", RELAY | {"port": 465}, "heliograph.E009"),
     ],
 )
 def test_production_refuses_what_is_not_for_production(production, setting: str, value: Any, id: str) -> None:
@@ -72,8 +80,19 @@ def test_production_refuses_what_is_not_for_production(production, setting: str,
 
 
 def test_a_relay_on_the_same_machine_is_fine(production) -> None:
-    production.SMTP = {**production.SMTP, "host": "127.0.0.1", "port": 25}
+    production.SMTP = RELAY | {"host": "127.0.0.1", "port": 25, "starttls": False}
     assert found() == []
+
+
+def test_tls_from_the_start_on_its_port_is_fine(production) -> None:
+    production.SMTP = RELAY | {"port": 465, "starttls": False, "tls": True}
+    assert found() == []
+
+
+def test_a_password_in_the_clear_is_warned_about(production) -> None:
+    production.SMTP = RELAY | {"starttls": False}
+    (warning,) = found()
+    assert (warning.id, warning.level) == ("heliograph.W001", WARNING)
 
 
 def test_a_wildcard_host_covers_the_address(production) -> None:
