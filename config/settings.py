@@ -192,7 +192,6 @@ USE_I18N = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.str("STATIC_ROOT", str(VAR_DIR / "static")))
-STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 if not PRODUCTION:
     # Nothing is collected there, but whitenoise warns about a folder that is missing.
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
