@@ -1,7 +1,8 @@
 """A relay that keeps a log and nothing else: ``python -m tests.drills.sink --port 0 --log file``.
 
 Each message is written to the log before its 250 leaves, so that whatever a sender believes, the
-log is the truth. One line per message: time, recipient, Message-ID, SHA-256 of the bytes.
+log is the truth. One line per message: time, recipient, last word of the subject, Message-ID,
+SHA-256 of the bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import time
 
 _ID = re.compile(rb"^message-id: *(\S+)", re.I | re.M)
+_SUBJECT = re.compile(rb"^subject: .*?(\S+)\r$", re.I | re.M)
 _DOT = b"\r\n.\r\n"
 
 
@@ -25,7 +27,9 @@ class Sink(asyncio.Protocol):
         self.log = log
         self.latency = latency
         self.light = light
-        self.hello = b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n" if pipelining else b"250-sink\r\n250 8BITMIME\r\n"
+        self.hello = (
+            b"250-sink\r\n250-PIPELINING\r\n250 8BITMIME\r\n" if pipelining else b"250-sink\r\n250 8BITMIME\r\n"
+        )
         self.buffer = bytearray()
         self.data = False
         self.to = b""
@@ -82,9 +86,10 @@ class Sink(asyncio.Protocol):
         if self.light:
             os.write(self.log, b"%.6f\n" % time.time())
             return
-        found = _ID.search(message)
+        named, about = _ID.search(message), _SUBJECT.search(message)
         digest = hashlib.sha256(message).hexdigest().encode()
-        os.write(self.log, b"%.6f %s %s %s\n" % (time.time(), self.to, found[1] if found else b"-", digest))
+        words = (self.to, about[1] if about else b"-", named[1] if named else b"-", digest)
+        os.write(self.log, b"%.6f %s %s %s %s\n" % (time.time(), *words))
 
 
 async def serve(port: int, log: int, **how: bool | float) -> None:
@@ -106,9 +111,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="offer no PIPELINING")
     options = parser.parse_args()
     log = os.open(options.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    asyncio.run(
-        serve(options.port, log, latency=options.latency, light=options.light, pipelining=not options.plain)
-    )
+    asyncio.run(serve(options.port, log, latency=options.latency, light=options.light, pipelining=not options.plain))
 
 
 if __name__ == "__main__":
