@@ -6,11 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 from django.test import Client
 
 from notifications import subscriptions
+from notifications.admin.audience import SubscriberAdmin
 from notifications.enums import Channel, Fate, Kind, Pool, Tier
 from notifications.models import Announcement, Brand, Contact, Customer, Delivery, Subscriber, Topic
 
@@ -112,6 +115,15 @@ def test_facts_are_read_and_only_the_customer_is_set(ann: Client, four: dict[str
     assert ann.post(address, tampered).status_code == 302
     changed = Subscriber.objects.get(pk=four["active"].pk)
     assert (changed.customer, changed.address, changed.unsubscribed_at) == (customer, "active@x.example", None)
+
+
+def test_saving_does_not_undo_what_the_person_did_meanwhile(four: dict[str, Subscriber]) -> None:
+    loaded = Subscriber.objects.get(pk=four["active"].pk)
+    subscriptions.unsubscribe(four["active"], at=NOON)
+    loaded.customer = Customer.objects.create(name="Acme", reference="C-1")
+    SubscriberAdmin(Subscriber, site).save_model(HttpRequest(), loaded, None, change=True)
+    saved = Subscriber.objects.get(pk=loaded.pk)
+    assert (saved.customer, saved.unsubscribed_at) == (loaded.customer, NOON)
 
 
 def test_nobody_is_subscribed_or_deleted_by_hand(ann: Client, four: dict[str, Subscriber]) -> None:
