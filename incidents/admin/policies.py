@@ -89,11 +89,10 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
         return never and bool(super().has_delete_permission(request, obj))
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
-        if obj.is_default:
-            for other in Policy.objects.filter(is_default=True).exclude(pk=obj.pk):
-                other.is_default = False
-                other.save()
-        super().save_model(request, obj, form, change)
+        if obj.is_default and "is_default" in form.changed_data:
+            policies.offer_first(obj)
+        else:
+            super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: Policy, *args: Any, **kwargs: Any) -> HttpResponse:
         messages.success(request, f"{obj} is there, empty. Start its first version.")
@@ -103,7 +102,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         policy = self.get_object(request, object_id)
-        if policy is not None and request.method == "GET":
+        if policy is not None:
             versions = list(policy.versions.select_related("policy", "in_force_by", "drafted_by"))
             shown = next((version for version in versions if version.standing == Standing.IN_FORCE), None)
             extra_context = (extra_context or {}) | {

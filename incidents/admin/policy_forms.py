@@ -128,6 +128,13 @@ class VersionForm(CleanText):
     class Meta:
         model = PolicyVersion
         fields = ("remark", "work_zone", "work_days", "work_start", "work_end", "holiday_country")
+        labels = {
+            "work_zone": "Time zone",
+            "work_start": "Work begins",
+            "work_end": "Work ends",
+            "holiday_country": "Public holidays of",
+        }
+        help_texts = {"holiday_country": "A country's code like DE. Blank: no public holidays."}
         widgets = {"remark": UnfoldAdminExpandableTextareaWidget}
 
     def clean_work_zone(self) -> str:
@@ -176,6 +183,13 @@ class SeverityForm(CleanText):
             "paged",
             "told",
         )
+        labels = {
+            "is_maintenance": "Planned work",
+            "banner": "In-app banner",
+            "direct_enterprise": "Enterprise mailed directly",
+            "publicity": "Told to the public",
+        }
+        help_texts = {"banner": "", "direct_enterprise": "", "is_maintenance": "Not an incident."}
         widgets = {"meaning": UnfoldAdminExpandableTextareaWidget, "examples": UnfoldAdminExpandableTextareaWidget}
 
     def clean(self) -> dict[str, Any]:

@@ -106,6 +106,9 @@ class PolicyVersionAdmin(Hidden):
     def has_delete_permission(self, request: HttpRequest, obj: PolicyVersion | None = None) -> bool:
         return obj is not None and obj.is_draft and bool(super().has_delete_permission(request, obj))
 
+    def get_fieldsets(self, request: HttpRequest, obj: PolicyVersion | None = None) -> tuple[Any, ...]:
+        return self.fieldsets if obj and obj.is_draft else self.fieldsets[:1]
+
     def get_inlines(self, request: HttpRequest, obj: PolicyVersion | None) -> tuple[Any, ...]:
         # The table above says it all once the version is frozen.
         return self.inlines if obj and obj.is_draft else ()
@@ -118,7 +121,7 @@ class PolicyVersionAdmin(Hidden):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         version = PolicyVersion.objects.select_related("policy").filter(pk=object_id).first()
-        if version is not None and request.method == "GET":
+        if version is not None:
             extra_context = (extra_context or {}) | {
                 "title": str(version),
                 "subtitle": version.get_standing_display(),
@@ -175,10 +178,33 @@ class SeverityAdmin(Hidden):
     actions = None
     change_form_outer_before_template = f"{FOLDER}/severity_before.html"
     fieldsets = (
-        (None, {"fields": (("rank", "code", "label"), "aliases", "is_maintenance")}),
+        (None, {"fields": ("rank", "code", "label", "aliases", "is_maintenance")}),
         ("Meant for", {"fields": ("meaning", "examples")}),
         ("Told", {"fields": ("publicity", "banner", "direct_enterprise", "counts_for_credits", "paged", "told")}),
     )
+    frozen_fieldsets = (
+        (None, {"fields": ("rank", "code", "label", "also_called")}),
+        ("Meant for", {"fields": ("meaning", "examples")}),
+        ("Told", {"fields": ("publicity", "applies", "paged", "told")}),
+    )
+    readonly_fields = ("also_called", "applies")
+
+    @admin.display(description="Also called")
+    def also_called(self, level: Severity) -> str:
+        return ", ".join(level.aliases) or policies.table.BLANK
+
+    @admin.display(description="Applies")
+    def applies(self, level: Severity) -> str:
+        marks = {
+            "planned work": level.is_maintenance,
+            "in-app banner": level.banner,
+            "Enterprise mailed directly": level.direct_enterprise,
+            "counts for credits": level.counts_for_credits,
+        }
+        return ", ".join(name for name, holds in marks.items() if holds) or policies.table.BLANK
+
+    def get_fieldsets(self, request: HttpRequest, obj: Severity | None = None) -> tuple[Any, ...]:
+        return self.fieldsets if self.has_change_permission(request, obj) else self.frozen_fieldsets
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

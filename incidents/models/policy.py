@@ -220,7 +220,8 @@ class Duty(Draftable):
 
     def __str__(self) -> str:
         limit = "" if self.limit is None or self.limit == self.amount else f"–{self.limit}"
-        time = "" if self.amount is None else f", {self.amount}{limit} {self.get_unit_display()}"
+        unit = self.get_unit_display().removesuffix("s" if self.amount == 1 and not limit else "")
+        time = "" if self.amount is None else f", {self.amount}{limit} {unit}"
         when = "" if self.condition == Condition.ALWAYS else f", {self.get_condition_display()}"
         return f"{self.severity.code}: {self.get_kind_display()}{time}{when}"
 

@@ -3,6 +3,7 @@
 from incidents.models.policy import PolicyError
 
 from .loading import Loaded, load_presets
+from .offered import offer_first
 from .table import Overview, differences, overview
 from .versions import confirm, flaws, in_force, put_in_force, revise
 
@@ -15,6 +16,7 @@ __all__ = [
     "flaws",
     "in_force",
     "load_presets",
+    "offer_first",
     "overview",
     "put_in_force",
     "revise",

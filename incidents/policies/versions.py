@@ -10,11 +10,13 @@ from typing import TypeVar
 from django.contrib.auth.models import User
 from django.db import models, transaction
 
+from incidents.clock import calendar_of
 from incidents.enums import Standing
 from incidents.models import ChannelRule, Contradiction, Duty, Policy, PolicyVersion, Severity, SupportTarget
 from incidents.models.policy import PolicyError
 from incidents.severities import spellings
-from incidents.workhours import Calendar
+
+from .offered import tell_answers
 
 Row = TypeVar("Row", bound=models.Model)
 CALENDAR = ("work_zone", "work_days", "work_start", "work_end", "holiday_country")
@@ -65,6 +67,8 @@ def put_in_force(version: PolicyVersion, *, by: User | None, at: datetime) -> Po
     versions.filter(standing=Standing.IN_FORCE).update(standing=Standing.RETIRED)
     versions.filter(pk=version.pk).update(standing=Standing.IN_FORCE, in_force_at=at, in_force_by=by)
     version.refresh_from_db()
+    if version.policy.is_default:
+        tell_answers(version)
     return version
 
 
@@ -84,13 +88,7 @@ def flaws(version: PolicyVersion) -> list[str]:
     spelled = Counter(spelling for level in levels for spelling in spellings(level))
     found += [f"“{spelling}” means {count} severities." for spelling, count in sorted(spelled.items()) if count > 1]
     try:
-        Calendar(
-            zone=version.work_zone,
-            weekdays=frozenset(int(day) for day in version.work_days.split(",")),
-            start=version.work_start,
-            end=version.work_end,
-            country=version.holiday_country,
-        )
+        calendar_of(version)
     except ValueError as error:
         found.append(str(error))
     return found

@@ -21,8 +21,10 @@ from incidents.models import (
     SupportTarget,
     UpdateTemplate,
 )
+from incidents.policies import PolicyError
 from incidents.words import PLACEHOLDERS, find_placeholders
 from status.enums import Phase
+from status.models import AnswerTarget
 from tests import scene
 from tests.scene import NIGHT
 
@@ -203,6 +205,32 @@ def test_r104_support_answers_of_a_and_of_nobody_else() -> None:
         ("public-status", "Medium", 24, "hours"),
         ("public-status", "Low", 3, "business_days"),
     ]
+
+
+@pytest.mark.usefixtures("presets")
+def test_r104_the_public_page_promises_what_the_policy_offered_first_says() -> None:
+    def promised() -> list[tuple[str, str]]:
+        return list(AnswerTarget.objects.values_list("priority", "words"))
+
+    shown = [
+        ("Critical", "within 1 hour"),
+        ("High", "within 4 hours"),
+        ("Medium", "within 24 hours"),
+        ("Low", "within 3 business days"),
+    ]
+    assert promised() == shown
+    draft = policies.revise(of("public-status"), by=None, at=LATER)
+    draft.support_targets.filter(priority="High").update(amount=2)
+    assert promised() == shown
+    policies.put_in_force(draft, by=None, at=LATER)
+    assert promised()[1] == ("High", "within 2 hours")
+    policies.put_in_force(policies.revise(of("startup-sev"), by=None, at=LATER), by=None, at=LATER)
+    assert promised()[1] == ("High", "within 2 hours")
+    policies.offer_first(of("startup-sev"))
+    assert promised() == []
+    assert Policy.objects.get(is_default=True).slug == "startup-sev"
+    with pytest.raises(PolicyError, match="Ours can be offered once a version is in force"):
+        policies.offer_first(Policy.objects.create(slug="ours", name="Ours"))
 
 
 @pytest.mark.usefixtures("presets")
