@@ -53,5 +53,6 @@ check: setup ## Style, types, layers, migrations, templates, system checks
 	$(PY) manage.py check
 	git -c safe.directory='*' ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
 
+# Universal: the oldest and the newest Python need packages that the one at hand does not.
 lock: setup ## Write requirements.lock anew from pyproject.toml
-	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	.venv/bin/uv pip compile pyproject.toml --group dev --group bench --universal --python-version 3.11.0 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
