@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.core.validators import ProhibitNullCharactersValidator
 
 from incidents.lifecycle import Ask
 from incidents.models import Incident
@@ -18,18 +20,20 @@ LONGEST = 5000
 
 def words(label: str, *, rows: int = 3, longest: int = LONGEST, **options: Any) -> forms.CharField:
     """A field for text of several lines."""
-    return forms.CharField(
-        label=label,
-        max_length=longest,
-        validators=[prose],
-        widget=forms.Textarea({"rows": rows}),
-        **options,
-    )
+    field = forms.CharField(label=label, max_length=longest, widget=forms.Textarea({"rows": rows}), **options)
+    return _checked(field, prose)
 
 
 def line(label: str, *, longest: int, **options: Any) -> forms.CharField:
     """A field for text of one line."""
-    return forms.CharField(label=label, max_length=longest, validators=[one_line], **options)
+    return _checked(forms.CharField(label=label, max_length=longest, **options), one_line)
+
+
+def _checked(field: forms.CharField, check: Callable[[str], None]) -> forms.CharField:
+    """Our own check says where a character is; Django's for NUL would only say it again."""
+    kept = [known for known in field.validators if not isinstance(known, ProhibitNullCharactersValidator)]
+    field.validators = [*kept, check]
+    return field
 
 
 class ActForm(forms.Form):

@@ -32,6 +32,15 @@ BLANKS = {
     "resolution": "What was done about it",
     "postmortem_date": "When the post-mortem will be published",
 }
+BLANK = "The words ask for {}. Fill it in here, or remove it from the text."
+#: Placeholders that other fields fill, with what is asked for there.
+FED = {
+    "issue": ("title", "The words ask for {}. Give it a title, or remove it from the text."),
+    "impact": ("levels", "The words ask for {}. Mark what is affected, or remove it from the text."),
+    "started": ("started_at", "The words ask for {}. Say when it began, or remove it from the text."),
+    "duration": ("started_at", "The words ask for {}. Say when it began, or remove it from the text."),
+    "next_update": ("promise", "The words ask for {}. Choose a time, or remove it from the text."),
+}
 #: Minutes until the next update that are offered besides what the policy asks for.
 CHIPS = (15, 30, 60)
 AT, NONE = "at", "none"
@@ -225,22 +234,23 @@ class ComposerForm(ActForm):
 
     def _check_text(self, name: str, text: str, longest: int) -> None:
         try:
-            check_filled(text)
             prose(text)
+            check_filled(self._without_named(text))
         except ValidationError as refused:
-            self._name_blanks(name, text, refused)
+            self.add_error(name, refused)
         if len(text) > longest:
             self.add_error(name, f"With everything filled in this has {len(text):,} characters; {longest:,} fit.")
 
-    def _name_blanks(self, name: str, text: str, refused: ValidationError) -> None:
-        """Each blank at its own field; what has no field, at the words."""
-        left = sorted(find_placeholders(text))
-        askable = [blank for blank in left if blank in BLANKS and f"blank_{blank}" in self.read]
-        for blank in askable:
-            message = f"The words ask for {{{{{blank}}}}}. Fill it in here, or remove it from the text."
-            self.add_error(f"blank_{blank}", ValidationError(message, "placeholder_left"))
-        if not left or len(askable) < len(left):
-            self.add_error(name, refused)
+    def _without_named(self, text: str) -> str:
+        """The text without those placeholders that were complained about where they can be filled."""
+        for left in sorted(find_placeholders(text)):
+            field, ask = (f"blank_{left}", BLANK) if left in BLANKS else FED.get(left, ("", ""))
+            if field not in self.fields:
+                continue
+            if field not in self.errors and not (field == "promise" and "promise_at" in self.errors):
+                self.add_error(field, ValidationError(ask.format(f"{{{{{left}}}}}"), "placeholder_left"))
+            text = fill(text, {left: "…"})
+        return text
 
     def _check_sendable(self, draft: Draft) -> None:
         if self.brand is None:
