@@ -87,14 +87,14 @@ class Mould:
 
         Raises BadHeader for an address with control characters in it.
         """
-        values = {"to": mime.clean("To", address).encode(), "message_id": self._id(self.news, person)}
+        values = {"to": mime.clean("To", address).encode()}
+        # The first of a lane is the root of its thread.
+        values["message_id"] = self._id(self.lane if self.first else self.news, person)
         if "unsubscribe" in self.slots:
-            values["thread"] = self._id(self.lane, person)
             values["unsubscribe"] = tokens.seal(person, generation, tokens.UNSUBSCRIBE).encode()
             values["manage"] = tokens.seal(person, generation, tokens.MANAGE).encode()
-            if self.first:
-                # The first of a lane is the root of its thread.
-                values["message_id"] = values["thread"]
+        if "thread" in self.slots:
+            values["thread"] = self._id(self.lane, person)
         filled = [b""] * (2 * len(self.slots) + 1)
         filled[::2] = self.pieces
         filled[1::2] = [values[slot] for slot in self.slots]
@@ -140,7 +140,8 @@ def mould(announcement_id: int, language: str) -> Mould:
         sender=announcement.brand.sender_email,
         news=announcement.public_id.bytes,
         lane=hashlib.sha256(announcement.lane.encode()).digest(),
-        first=announcement.seq == 1,
+        # Each letter of a lane is a thread of its own.
+        first=announcement.seq == 1 and announcement.kind != Kind.LETTER,
         repeats=announcement.on_doubt == Doubt.RETRY,
     )
 

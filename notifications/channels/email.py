@@ -71,6 +71,9 @@ class Wire:
         self._relay: dict[str, Any] = settings.SMTP
         self._smtp: smtplib.SMTP | None = None
         self._used = False
+        #: What the relay said and was not read yet, and how long the socket waits at present.
+        self._heard = b""
+        self._patience = 0.0
 
     def open(self) -> None:
         """Connect, encrypt and log in, unless that is done. Raises Outage."""
@@ -91,7 +94,7 @@ class Wire:
             raise Outage(f"No secure connection to the relay: {error}", ours=True) from error
         except (OSError, smtplib.SMTPException) as error:
             raise Outage(f"No connection to the relay: {error}", ours=False) from error
-        self._used = False
+        self._used, self._heard, self._patience = False, b"", 0.0
 
     def send(self, sender: str, address: str, message: bytes, *, deadline: float) -> Answer:
         """Hand one message over. ``deadline`` is by ``time.monotonic``; no wait goes beyond it (F12).
@@ -218,23 +221,28 @@ class Wire:
 
     def _read(self, deadline: float, *, after_dot: bool = False) -> tuple[int, str]:
         """One reply, all its lines. Raises _Lost for silence, an early end, or anything that is no reply."""
-        self._socket(deadline, after_dot=after_dot)
-        smtp = self._smtp
-        file = smtp.file if smtp is not None else None
-        if file is None:
-            raise _Lost("The connection was closed.", after_dot=after_dot)
         text: list[bytes] = []
         while True:
-            try:
-                line = file.readline(_MAX_LINE)
-            except OSError as error:
-                raise _Lost(f"No answer: {error}", after_dot=after_dot) from error
-            if not line.endswith(b"\n") or not line[:3].isdigit() or len(text) == _MAX_LINES:
-                what = f"not a reply: {line[:60]!r}" if line else "the relay hung up"
-                raise _Lost(f"No answer: {what}", after_dot=after_dot)
+            line = self._line(deadline, after_dot)
+            if not line[:3].isdigit() or len(text) == _MAX_LINES:
+                raise _Lost(f"No answer: not a reply: {line[:60]!r}", after_dot=after_dot)
             text.append(line[4:].strip())
             if line[3:4] != b"-":
                 return int(line[:3]), b" ".join(text).decode("utf-8", "replace")
+
+    def _line(self, deadline: float, after_dot: bool) -> bytes:
+        while (end := self._heard.find(b"\n")) < 0:
+            if len(self._heard) > _MAX_LINE:
+                raise _Lost("No answer: an endless line", after_dot=after_dot)
+            try:
+                heard = self._socket(deadline, after_dot=after_dot).recv(_MAX_LINE)
+            except OSError as error:
+                raise _Lost(f"No answer: {error}", after_dot=after_dot) from error
+            if not heard:
+                raise _Lost("No answer: the relay hung up", after_dot=after_dot)
+            self._heard += heard
+        line, self._heard = self._heard[:end], self._heard[end + 1 :]
+        return line
 
     def _socket(self, deadline: float, *, after_dot: bool = False) -> socket.socket:
         """The socket, willing to wait as long as a command may take but not beyond the deadline."""
@@ -244,7 +252,11 @@ class Wire:
         if left <= 0:
             raise _Lost("Out of time.", after_dot=after_dot)
         sock: socket.socket = self._smtp.sock
-        sock.settimeout(min(self._relay["command_timeout"], left))
+        patience = min(self._relay["command_timeout"], left)
+        if abs(patience - self._patience) > 0.5 or left < 1.0:
+            # A call to the kernel each; half a second more or less does not matter here.
+            sock.settimeout(patience)
+            self._patience = patience
         return sock
 
 

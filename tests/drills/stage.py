@@ -31,7 +31,9 @@ QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "E
 class Stage:
     """Started processes by name; ``log`` is what the relay kept."""
 
-    def __init__(self, folder: Path, database: str, redis: str, *, latency: float) -> None:
+    def __init__(
+        self, folder: Path, database: str, redis: str, *, lease: int, connections: int, sink: tuple[str, ...]
+    ) -> None:
         self.folder = folder
         self.database = database
         self.log = folder / "mail.log"
@@ -46,10 +48,10 @@ class Stage:
             "REDIS_PREFIX": f"drill-{uuid.uuid4().hex[:8]}:",
             "VAR_DIR": str(folder),
             "SECRET_KEY": "only-for-drills",
-            "DELIVERY_CONNECTIONS": "1",
-            "DELIVERY_LEASE_SECONDS": str(LEASE_SECONDS),
+            "DELIVERY_CONNECTIONS": str(connections),
+            "DELIVERY_LEASE_SECONDS": str(lease),
         }
-        self.start("sink", "-m", "tests.drills.sink", "--log", str(self.log), "--latency", str(latency))
+        self.start("sink", "-m", "tests.drills.sink", "--log", str(self.log), *sink)
         self.env["SMTP_URL"] = f"smtp://127.0.0.1:{self.hear('sink')}"
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=self.env, check=True)
 
@@ -82,11 +84,14 @@ class Stage:
 
     def tell(self, word: str) -> float:
         """Publish an update; the seconds it took."""
-        spoken = self.programs["newsroom"].stdin
-        assert spoken is not None
-        spoken.write(word + "\n")
-        spoken.flush()
+        self.say("newsroom", word)
         return float(self.hear("newsroom"))
+
+    def say(self, name: str, word: str) -> None:
+        listens = self.programs[name].stdin
+        assert listens is not None
+        listens.write(word + "\n")
+        listens.flush()
 
     def strike(self, name: str, how: signal.Signals = signal.SIGKILL) -> int:
         """Hit one process; its exit code."""
@@ -165,14 +170,16 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(*, latency: float = 0.0, redis: str | None = None) -> Iterator[Stage]:
+def stage(
+    *, redis: str | None = None, lease: int = LEASE_SECONDS, connections: int = 1, sink: tuple[str, ...] = ()
+) -> Iterator[Stage]:
     """A stage with a fresh database on the PostgreSQL that is named or found; gone afterwards."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(services.database())
         broker = redis or stack.enter_context(services.broker())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="heliograph-drill-")))
         database = stack.enter_context(_fresh_database(server))
-        made = Stage(folder, database, broker, latency=latency)
+        made = Stage(folder, database, broker, lease=lease, connections=connections, sink=sink)
         stack.callback(made.close)
         yield made
 
