@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from django import template
+from django.contrib.auth.models import User
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -71,6 +72,12 @@ def distance(at: datetime, now: datetime) -> str:
 def count(number: int) -> str:
     """``1,204``."""
     return f"{number:,}"
+
+
+@register.filter
+def who(person: User | None) -> str:
+    """A name to show; what no person did, the system did."""
+    return (person.get_full_name() or person.get_username()) if person else "the system"
 
 
 @register.filter

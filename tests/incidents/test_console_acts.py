@@ -1,0 +1,452 @@
+"""Every act by its own form: what it says, who may say it, and what a GET or a second click does (F09, F11)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+
+from incidents import lifecycle
+from incidents.admin.deeds import DEEDS
+from incidents.enums import State, Verb
+from incidents.models import Incident, TimelineEntry, UpdateTemplate
+from notifications.models import Announcement
+from status import ledger
+from status.enums import Level, Phase
+from status.models import NoticeUpdate
+from tests import scene
+from tests.incidents import desk
+from tests.scene import NIGHT, minutes
+
+pytestmark = pytest.mark.django_db
+NOW = NIGHT + minutes(20)
+
+
+@pytest.fixture(autouse=True)
+def _now() -> Any:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def ann(client: Client) -> Client:
+    desk.sit(client, *desk.ALL)
+    return client
+
+
+def fresh(incident: Incident) -> Incident:
+    return Incident.objects.select_related("notice", "severity").get(pk=incident.pk)
+
+
+def last(incident: Incident) -> TimelineEntry:
+    return incident.timeline.order_by("id").last()  # type: ignore[return-value]  # there is one
+
+
+def say(client: Client, incident: Incident, slug: str, **typed: Any) -> Any:
+    url = desk.act_on(incident, slug)
+    return client.post(url, desk.opened(client, url, **typed))
+
+
+# --- each act ---
+
+
+def test_acknowledge(ann: Client) -> None:
+    incident = scene.incident()
+    assert say(ann, incident, "acknowledge")["Location"] == desk.screen_of(incident)
+    assert (fresh(incident).state, fresh(incident).acknowledged_at) == (State.ACKNOWLEDGED, NOW)
+
+
+def test_post_update_starts_at_what_is_held_and_sets_what_is_chosen(ann: Client) -> None:
+    """R-206, R-207, R-1301."""
+    api, web = scene.component("API"), scene.component("Web app")
+    incident = scene.incident(levels={api: Level.MAJOR})
+    data = desk.opened(ann, desk.act_on(incident, "update"))
+    assert data[f"levels-{api.pk}"] == Level.MAJOR
+    data |= {
+        f"levels-{api.pk}": Level.OPERATIONAL.value,
+        f"levels-{web.pk}": Level.DEGRADED.value,
+        "phase": "identified",
+        "body": "A bad deploy.",
+        "promise": "15",
+    }
+    ann.post(desk.act_on(incident, "update"), data)
+
+    incident = fresh(incident)
+    assert incident.notice is not None
+    assert (incident.state, incident.notice.phase) == (State.ACKNOWLEDGED, Phase.IDENTIFIED)
+    assert incident.notice.next_update_by == NOW + minutes(15)
+    assert ledger.held_by(incident.source) == {web.pk: Level.DEGRADED}
+    assert Announcement.objects.count() == 2
+
+
+def test_going_public_later_opens_the_notice(ann: Client) -> None:
+    incident = scene.incident(public=False)
+    assert "Go public" in ann.get(desk.screen_of(incident)).content.decode()
+    say(
+        ann, incident, "update", body="We look into it.", **{f"levels-{scene.component('API').pk}": Level.PARTIAL.value}
+    )
+    assert fresh(incident).notice is not None
+    assert ledger.held_by(incident.source) == {scene.component("API").pk: Level.PARTIAL}
+
+
+def test_note(ann: Client) -> None:
+    incident = scene.incident()
+    say(ann, incident, "note", words="Kim calls the vendor.", happened_at="03:05")
+    entry = last(incident)
+    assert (entry.verb, entry.words, entry.at, entry.recorded_at) == (
+        Verb.NOTED,
+        "Kim calls the vendor.",
+        NIGHT + minutes(5),
+        NOW,
+    )
+
+
+def test_mitigate_says_since_when(ann: Client) -> None:
+    incident = scene.incident()
+    say(ann, incident, "mitigate", words="Rolled back.", happened_at="03:15")
+    assert (fresh(incident).state, fresh(incident).mitigated_at) == (State.MITIGATED, NIGHT + minutes(15))
+
+
+def test_resolve_by_the_impacts_clock(ann: Client) -> None:
+    """R-1302: what it lasted is told by when it stopped hurting, not by when we say so."""
+    incident = scene.incident()
+    UpdateTemplate.objects.create(
+        policy=incident.severity.version.policy, phase=Phase.RESOLVED, name="Over", body="Over after {{duration}}."
+    )
+    say(ann, incident, "resolve", ended_at="03:10")
+    incident = fresh(incident)
+    assert (incident.state, incident.ended_at, incident.resolved_at) == (State.RESOLVED, NIGHT + minutes(10), NOW)
+    assert NoticeUpdate.objects.latest("seq").body == "Over after 10 minutes."
+    assert ledger.levels() == {}
+
+
+def test_resolving_an_internal_incident_says_nothing_in_public(ann: Client) -> None:
+    incident = scene.incident(public=False)
+    say(ann, incident, "resolve", body="Restarted the worker.")
+    assert (fresh(incident).state, Announcement.objects.count()) == (State.RESOLVED, 0)
+
+
+def test_reopen_starts_from_what_was_held(ann: Client) -> None:
+    incident = scene.incident()
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(10))
+    api = scene.component("API")
+    assert desk.opened(ann, desk.act_on(incident, "reopen"))[f"levels-{api.pk}"] == Level.MAJOR
+    say(ann, incident, "reopen", body="It is back.")
+    incident = fresh(incident)
+    assert incident.notice is not None
+    assert (incident.state, incident.notice.generation) == (State.ACKNOWLEDGED, 2)
+    assert ledger.held_by(incident.source) == {api.pk: Level.MAJOR}
+
+
+def test_reopening_an_internal_incident_needs_words_for_colleagues_only(ann: Client) -> None:
+    incident = scene.incident(public=False)
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(10))
+    say(ann, incident, "reopen", body="The worker hangs again.")
+    assert (fresh(incident).state, fresh(incident).notice) == (State.ACKNOWLEDGED, None)
+
+
+def test_false_alarm(ann: Client) -> None:
+    """R-203."""
+    incident = scene.incident()
+    say(ann, incident, "false-alarm", body="A probe was wrong.")
+    incident = fresh(incident)
+    assert incident.notice is not None
+    assert (incident.state, incident.notice.withdrawn_at) == (State.FALSE_ALARM, NOW)
+
+
+def test_close(ann: Client) -> None:
+    incident = scene.incident()
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(10))
+    say(ann, incident, "close", words="Review is written.")
+    assert (fresh(incident).state, fresh(incident).closed_at) == (State.CLOSED, NOW)
+
+
+def test_correct_keeps_the_old_words_in_sight(ann: Client) -> None:
+    """R-205; a second correction corrects the first."""
+    incident = scene.incident()
+    first = NoticeUpdate.objects.get()
+    url = desk.correct(incident, first.public_id)
+    ann.post(url, desk.opened(ann, url, body="We are looking into the API."))
+    assert desk.opened(ann, url)["body"] == "We are looking into the API."
+    ann.post(url, desk.opened(ann, url, body="We look into the API."))
+
+    assert [update.body for update in NoticeUpdate.objects.order_by("seq")] == [
+        "We are looking into it.",
+        "We are looking into the API.",
+        "We look into the API.",
+    ]
+    page = ann.get(desk.screen_of(incident))
+    [saying] = page.context["sayings"]
+    assert (saying.told.body, [old.body for old in saying.before]) == (
+        "We look into the API.",
+        ["We are looking into the API.", "We are looking into it."],
+    )
+    assert Announcement.objects.count() == 1
+
+
+def test_a_correction_must_change_something_and_have_no_blanks(ann: Client) -> None:
+    incident = scene.incident()
+    url = desk.correct(incident, NoticeUpdate.objects.get().public_id)
+    same = ann.post(url, desk.opened(ann, url))
+    blank = ann.post(url, desk.opened(ann, url, body="By {{next_update}}."))
+    assert desk.mistakes(same) == {"body": ["These are the same words. Change something, or go back."]}
+    assert desk.mistakes(blank) == {"body": ["Fill in or remove {{next_update}} before publishing."]}
+
+
+def test_r109_severity_changes_only_after_its_consequences_were_shown(ann: Client) -> None:
+    incident = scene.incident()
+    other = scene.severity("P2", 3, duties=[])
+    url = desk.act_on(incident, "severity")
+    data = desk.opened(ann, url, severity=str(other.pk))
+    shown = ann.post(url, data)
+    assert fresh(incident).severity.code == "P0"
+    clocks = {c.kind.value: (c.kept, c.after) for c in shown.context["consequences"]["clocks"]}
+    assert clocks["resolve"] == (False, None)
+    assert clocks["first_update"][0] is True
+
+    unsaid = ann.post(url, desk.sent(shown))
+    assert desk.mistakes(unsaid) == {"reason": ["Say why: the timeline keeps the reason with the change."]}
+    ann.post(url, desk.sent(shown) | {"reason": "Only reports are late."})
+    assert (fresh(incident).severity.code, last(incident).words) == ("P2", "Only reports are late.")
+
+
+def test_a_different_choice_than_the_one_shown_is_shown_first(ann: Client) -> None:
+    incident = scene.incident()
+    one, two = scene.severity("P2", 3, duties=[]), scene.severity("P3", 4, duties=[])
+    url = desk.act_on(incident, "severity")
+    shown = ann.post(url, desk.opened(ann, url, severity=str(one.pk), reason="Calmer."))
+    again = ann.post(url, desk.sent(shown) | {"severity": str(two.pk)})
+    assert again.context["consequences"]["new"] == two
+    assert fresh(incident).severity.code == "P0"
+
+
+@pytest.mark.parametrize(
+    ("slug", "field", "typed", "message"),
+    [
+        ("mitigate", "happened_at", "02:59", "This is before the incident began (2026-11-20 03:00 UTC)."),
+        ("mitigate", "happened_at", "2026-11-20 03:21", "This lies in the future."),
+        ("resolve", "ended_at", "2026-11-20 02:00", "This is before the incident began (2026-11-20 03:00 UTC)."),
+        ("resolve", "ended_at", "2026-11-20 04:00", "This lies in the future."),
+        ("resolve", "ended_at", "", "This field is required."),
+        ("resolve", "body", "", "Say something: these words are what customers read."),
+        ("note", "happened_at", "2026-11-21 03:00", "This lies in the future."),
+        ("note", "words", "a\x1bb", "Character 2 (U+001B) cannot be shown. Please remove it."),
+        ("note", "words", "x" * 5001, "Ensure this value has at most 5000 characters (it has 5001)."),
+        ("false-alarm", "body", "", "Say why it was a false alarm."),
+        ("update", "promise_at", "2026-11-20 03:00", "This is in the past. A promise lies ahead."),
+    ],
+)
+def test_bad_input_comes_back_at_its_field(ann: Client, slug: str, field: str, typed: str, message: str) -> None:
+    """F17."""
+    incident = scene.incident()
+    start = {"body": "Fine.", "words": "Fine."} | ({"promise": "at"} if field == "promise_at" else {})
+    response = say(ann, incident, slug, **(start | {field: typed}))
+    assert desk.mistakes(response) == {field: [message]}
+    assert fresh(incident).version == incident.version
+
+
+def test_a_moment_typed_to_the_minute_may_be_the_minute_it_began(ann: Client) -> None:
+    began = NIGHT.replace(second=40)
+    incident = scene.incident(at=began)
+    say(ann, incident, "resolve", ended_at="03:00", body="Over.")
+    assert fresh(incident).ended_at == began
+
+
+# --- two operators, two clicks ---
+
+
+def test_f09_the_second_operator_sees_what_changed_and_keeps_every_word(ann: Client) -> None:
+    incident = scene.incident()
+    url = desk.act_on(incident, "update")
+    data = desk.opened(ann, url, body="My words.", phase="identified")
+    lifecycle.change_severity(
+        fresh(incident), scene.severity("P1", 2), reason="Half of it works.", by=scene.operator("bob"), at=NOW
+    )
+    conflict = ann.post(url, data)
+
+    assert conflict.status_code == 409
+    assert [(e.by.username, e.verb, said) for e, said in conflict.context["conflict"]] == [
+        ("bob", Verb.SEVERITY, ["P0 → P1", "Policy of P0 v1 → Policy of P1 v1"])
+    ]
+    assert NoticeUpdate.objects.count() == 1
+    again = desk.sent(conflict)
+    assert (again["body"], again["phase"], again["version"]) == ("My words.", "identified", "2")
+    assert again["token"] == data["token"]
+    assert "Publish update anyway" in conflict.content.decode()
+
+    assert ann.post(url, again)["Location"] == desk.screen_of(incident)
+    assert NoticeUpdate.objects.latest("seq").body == "My words."
+
+
+def test_f09_severity_and_resolution_conflict_too(ann: Client) -> None:
+    incident = scene.incident()
+    level = scene.severity("P2", 3)
+    forms = {}
+    for slug, typed in (("severity", {"severity": str(level.pk), "reason": "So."}), ("resolve", {"body": "Over."})):
+        forms[slug] = desk.opened(ann, desk.act_on(incident, slug), **typed)
+    forms["severity"]["seen"] = str(level.pk)
+    lifecycle.note(fresh(incident), "Meanwhile.", by=None, at=NOW)
+    for slug, data in forms.items():
+        assert ann.post(desk.act_on(incident, slug), data).status_code == 409
+    assert fresh(incident).state == State.DECLARED
+
+
+def test_f11_every_act_sent_twice_happens_once_and_answers_the_same(ann: Client) -> None:
+    other = scene.severity("P2", 3, duties=[])
+    for slug in DEEDS:
+        incident = scene.incident()
+        if slug in ("reopen", "close"):
+            lifecycle.resolve(fresh(incident), body="Over.", by=None, at=NIGHT + minutes(9))
+        url = desk.act_on(incident, slug)
+        if slug == "correct":
+            url = desk.correct(incident, fresh(incident).notice.updates.get().public_id)  # type: ignore[union-attr]
+        data = desk.opened(ann, url) | {"body": "Words.", "words": "Words.", "reason": "So."}
+        if slug == "severity":
+            data |= {"severity": str(other.pk), "seen": str(other.pk)}
+        first = ann.post(url, data)
+        entries = incident.timeline.count()
+        second = ann.post(url, data)
+        assert (slug, first.headers.get("Location")) == (slug, desk.screen_of(incident))
+        assert (slug, second.headers.get("Location")) == (slug, desk.screen_of(incident))
+        assert (slug, incident.timeline.count()) == (slug, entries)
+
+
+def test_what_is_not_possible_any_more_is_said_in_words_and_nothing_is_lost(ann: Client) -> None:
+    incident = scene.incident()
+    url = desk.act_on(incident, "update")
+    data = desk.opened(ann, url, body="My words.")
+    lifecycle.resolve(fresh(incident), body="Over.", by=None, at=NOW)
+    data["version"] = str(fresh(incident).version)
+    refused = ann.post(url, data)
+    assert desk.mistakes(refused) == {"__all__": ["INC-2026-0001 is resolved; you cannot post an update."]}
+    assert desk.sent(refused)["body"] == "My words."
+
+
+def test_the_form_of_an_act_out_of_season_leads_back_to_the_screen(ann: Client) -> None:
+    incident = scene.incident()
+    response = ann.get(desk.act_on(incident, "reopen"), follow=True)
+    assert response.redirect_chain == [(desk.screen_of(incident), 302)]
+    assert [str(m) for m in response.context["messages"]] == [
+        "INC-2026-0001 is declared: “Reopen” is not possible now."
+    ]
+
+
+# --- who may, and how ---
+
+
+def urls_of(incident: Incident) -> dict[str, str]:
+    update = NoticeUpdate.objects.filter(notice__reference=incident.reference).first()
+    return {
+        slug: desk.correct(incident, update.public_id if update else "x")
+        if slug == "correct"
+        else desk.act_on(incident, slug)
+        for slug in DEEDS
+    }
+
+
+def test_a_get_changes_nothing_whatever_its_address(ann: Client) -> None:
+    incident = scene.incident()
+    before = (fresh(incident).version, incident.timeline.count(), NoticeUpdate.objects.count())
+    for url in urls_of(incident).values():
+        for query in ("", "?_act=1&body=x&words=x", f"?token={uuid.uuid4()}"):
+            ann.get(url + query)
+            ann.head(url + query)
+    assert (fresh(incident).version, incident.timeline.count(), NoticeUpdate.objects.count()) == before
+
+
+ROLES: dict[tuple[str, ...], set[str]] = {
+    (): set(),
+    ("view_incident",): set(),
+    ("declare",): set(),
+    ("publish",): {"acknowledge", "update", "note", "mitigate", "correct"},
+    ("command",): {"severity", "resolve", "reopen", "close", "false-alarm"},
+    ("publish", "command"): set(DEEDS),
+}
+
+
+@pytest.mark.parametrize("rights", ROLES)
+def test_each_role_may_do_its_acts_and_no_others(client: Client, rights: tuple[str, ...]) -> None:
+    desk.sit(client, *rights, name="role")
+    incident = scene.incident()
+    allowed = {
+        slug
+        for slug, url in urls_of(incident).items()
+        if client.post(url, {}).status_code != 403 and client.get(url).status_code != 403
+    }
+    assert allowed == ROLES[rights]
+
+
+@pytest.mark.parametrize("rights", ROLES)
+def test_the_screen_offers_each_role_only_its_buttons(client: Client, rights: tuple[str, ...]) -> None:
+    desk.sit(client, *rights, name="role")
+    incident = scene.incident()
+    response = client.get(desk.screen_of(incident))
+    if not rights:
+        assert response.status_code == 403
+        return
+    in_season = {"acknowledge", "update", "note", "mitigate", "severity", "resolve", "false-alarm"}
+    assert {deed.slug for deed in response.context["deeds"]} == ROLES[rights] & in_season
+
+
+def test_only_who_may_declare_declares_and_previews(client: Client) -> None:
+    for rights, answer in ((("publish", "command"), 403), (("declare",), 200)):
+        desk.sit(client, *rights, name="role")
+        assert client.get(desk.ADD).status_code == answer
+        assert client.post("/admin/incidents/incident/preview/", {}).status_code == answer
+
+
+def test_a_stranger_is_asked_to_sign_in(client: Client) -> None:
+    incident = scene.incident()
+    for url in [*urls_of(incident).values(), desk.ADD, desk.screen_of(incident), "/admin/incidents/incident/preview/"]:
+        assert client.post(url)["Location"].startswith("/admin/login/?next=")
+    assert incident.timeline.count() == 2
+
+
+@pytest.mark.parametrize("path", ["act/nonsense/", "act/correct/", "act/correct/nosuchupdate/", "act/note/preview/"])
+def test_what_is_not_there_is_not_found(ann: Client, path: str) -> None:
+    incident = scene.incident()
+    url = desk.screen_of(incident).replace("change/", path)
+    assert ann.post(url, {"token": str(uuid.uuid4())}).status_code == 404
+
+
+def test_no_state_can_be_posted_to_the_change_page_or_deleted(client: Client) -> None:
+    """R-201: even a superuser has acts, not fields."""
+    boss = scene.operator("boss", is_superuser=True)
+    client.force_login(boss)
+    incident = scene.incident()
+    answers: dict[str, Callable[[], Any]] = {
+        "change": lambda: client.post(desk.screen_of(incident), {"state": "closed"}),
+        "delete": lambda: client.post(desk.screen_of(incident).replace("change", "delete"), {"post": "yes"}),
+        "list": lambda: client.post(
+            "/admin/incidents/incident/", {"action": "delete_selected", "_selected_action": incident.pk, "post": "yes"}
+        ),
+        "edit": lambda: client.post(
+            "/admin/incidents/incident/",
+            {
+                "form-TOTAL_FORMS": 1,
+                "form-INITIAL_FORMS": 1,
+                "form-0-id": incident.pk,
+                "form-0-state": "closed",
+                "_save": 1,
+            },
+        ),
+    }
+    assert {name: answer().status_code for name, answer in answers.items()} == {
+        "change": 405,
+        "delete": 403,
+        "list": 200,
+        "edit": 200,
+    }
+    assert fresh(incident).state == State.DECLARED
+
+
+def test_a_form_without_the_browsers_token_is_refused() -> None:
+    strict = Client(enforce_csrf_checks=True)
+    desk.sit(strict, *desk.ALL)
+    incident = scene.incident()
+    for url in [*urls_of(incident).values(), desk.ADD, "/admin/incidents/incident/preview/"]:
+        assert strict.post(url, {}).status_code == 403
