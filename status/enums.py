@@ -19,16 +19,21 @@ class Level(TextChoices):
     @property
     def gravity(self) -> int:
         """0 for operational, rising; the gravest of several impacts is a component's level."""
-        return list(Level).index(self)
+        return _GRAVITY[self.value]
 
     @classmethod
     def gravest(cls, levels: Iterable[str]) -> Level:
-        return max((cls(level) for level in levels), key=lambda level: level.gravity, default=cls.OPERATIONAL)
+        return cls(max(levels, key=_GRAVITY.__getitem__, default=cls.OPERATIONAL))
 
     @property
     def colour(self) -> str:
         """The colour of R-601, as a name the stylesheet knows."""
-        return dict(zip(Level, ("green", "blue", "yellow", "orange", "red"), strict=True))[self]
+        return _COLOURS[self.value]
+
+
+# Asked hundreds of times whenever the page is pressed.
+_GRAVITY: dict[str, int] = {level.value: place for place, level in enumerate(Level)}
+_COLOURS = dict(zip(_GRAVITY, ("green", "blue", "yellow", "orange", "red"), strict=True))
 
 
 #: Levels an incident can put a component at.

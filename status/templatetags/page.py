@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from decimal import Decimal
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
 from status.page import bars, wording
-from status.page.snapshot import PastDays, Row
+from status.page.snapshot import PastDays, Section
 
 register = template.Library()
 
@@ -37,19 +36,9 @@ def lasting(seconds: int) -> str:
 
 
 @register.filter
-def percent(value: Decimal) -> str:
-    return wording.percent(value)
-
-
-@register.filter
-def below_target(row: Row) -> bool:
-    """Whether the last 30 days missed the component's own target (R-602)."""
-    return row.target is not None and not row.uptime_30.meets(row.target)
-
-
-@register.filter
-def picture(row: Row) -> SafeString:
-    return bars.picture(row)
+def items(section: Section) -> SafeString:
+    """The components of a section."""
+    return bars.listed(section.rows)
 
 
 @register.filter

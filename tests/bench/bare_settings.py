@@ -1,0 +1,5 @@
+"""The product's settings with one address."""
+
+from config.settings import *  # noqa: F403
+
+ROOT_URLCONF = "tests.bench.bare"
