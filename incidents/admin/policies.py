@@ -32,7 +32,7 @@ from .policy_screens import FOLDER, Screen, act, link, person, url
 class PolicyAdmin(SimpleHistoryAdmin, Screen):
     form = forms.PolicyForm
     list_display = ("name", "offered_first", "shown_in_force", "shown_draft", "to_confirm")
-    fieldsets = (("Name", {"fields": ("name", "slug", "summary", "is_default")}),)
+    fieldsets = (("About", {"fields": ("name", "slug", "summary", "is_default")}),)
     prepopulated_fields = {"slug": ("name",)}
     actions = None
     actions_list = ("load_presets",)
@@ -53,7 +53,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
 
     @admin.display(description="Offered first")
     def offered_first(self, policy: Policy) -> str:
-        return "yes" if policy.is_default else ""
+        return "yes" if policy.is_default else policies.table.BLANK
 
     @admin.display(description="In force")
     def shown_in_force(self, policy: Any) -> str:
