@@ -26,6 +26,7 @@ from incidents.enums import State
 from incidents.forms import severities
 from incidents.models import Incident, Severity, TimelineEntry, UpdateTemplate
 from incidents.templatetags.incidents import RANK_COLOURS
+from notifications.lint import Unsendable
 from status.models import NoticeUpdate
 
 #: Names of the buttons that show something instead of acting.
@@ -46,6 +47,9 @@ def declare(request: HttpRequest) -> HttpResponse:
         incident = _declare(form, by, at)
     except lifecycle.AlreadyDone as replay:
         return redirect(url_of(replay.incident))
+    except Unsendable as refused:
+        form.add_error(None, refused.problems)
+        return _show_declare(request, form)
     _say_declared(request, form, incident)
     return redirect(url_of(incident))
 
@@ -109,8 +113,8 @@ def _act(
         return redirect(url_of(replay.incident))
     except lifecycle.Changed as changed:
         return _show_conflict(request, deed, form, changed)
-    except lifecycle.NotAllowed as refused:
-        form.add_error(None, str(refused))
+    except (lifecycle.NotAllowed, Unsendable) as refused:
+        form.add_error(None, refused.problems if isinstance(refused, Unsendable) else str(refused))
         return _show(request, deed, _incident(incident.pk), form)
     messages.success(request, f"{incident.reference}: {deed.done}")
     return redirect(url_of(incident))

@@ -14,7 +14,7 @@ from incidents import lifecycle
 from incidents.admin.deeds import DEEDS
 from incidents.enums import State, Verb
 from incidents.models import Incident, TimelineEntry, UpdateTemplate
-from notifications.models import Announcement
+from notifications.models import Announcement, Brand
 from status import ledger
 from status.enums import Level, Phase
 from status.models import NoticeUpdate
@@ -450,3 +450,14 @@ def test_a_form_without_the_browsers_token_is_refused() -> None:
     incident = scene.incident()
     for url in [*urls_of(incident).values(), desk.ADD, "/admin/incidents/incident/preview/"]:
         assert strict.post(url, {}).status_code == 403
+
+
+def test_words_that_became_unsendable_meanwhile_are_refused_in_the_form(ann: Client) -> None:
+    """R-111: an old update names what is another brand's name today; the mail would repeat it."""
+    incident = scene.incident(draft=scene.draft("Our vendor Acme is down."))
+    Brand.objects.create(
+        slug="acme", name="Acme", sender_name="Acme", sender_email="a@acme.example", support_email="a@acme.example"
+    )
+    refused = say(ann, incident, "update", body="We are on it.")
+    assert desk.mistakes(refused) == {"__all__": ["It names another brand: Acme."]}
+    assert (desk.sent(refused)["body"], NoticeUpdate.objects.count()) == ("We are on it.", 1)

@@ -1,0 +1,212 @@
+"""The incident's screen, the list and the dashboard: what they say, and what they cost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from incidents import lifecycle
+from incidents.enums import DutyKind, Verb
+from incidents.models import Incident, TimelineEntry
+from notifications.enums import Channel, Fate, Pool
+from notifications.models import Announcement, Delivery
+from status.enums import Level, Phase
+from tests import scene
+from tests.incidents import desk
+from tests.scene import NIGHT, minutes
+
+pytestmark = pytest.mark.django_db
+LIST, DASHBOARD = "/admin/incidents/incident/", "/admin/"
+NOW = NIGHT + minutes(20)
+
+
+@pytest.fixture(autouse=True)
+def _now() -> Any:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def ann(client: Client) -> Client:
+    desk.sit(client, *desk.ALL)
+    return client
+
+
+def cost(client: Client, url: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        assert client.get(url).status_code == 200
+    return len(seen)
+
+
+def test_the_screen_tells_what_is_owed_kept_said_and_held(ann: Client) -> None:
+    incident = scene.incident(levels={scene.component("API"): Level.MAJOR, scene.component("Web"): Level.DEGRADED})
+    context = ann.get(desk.screen_of(incident)).context
+    assert [(owed.row.kind, owed.overdue, deed and deed.slug) for owed, deed in context["waiting"]] == [
+        (DutyKind.RESPOND, True, "acknowledge"),
+        (DutyKind.PUBLIC_UPDATE, False, "update"),
+        (DutyKind.RESOLVE, False, "resolve"),
+    ]
+    assert [(owed.row.kind, owed.row.kept) for owed in context["met"]] == [(DutyKind.FIRST_UPDATE, True)]
+    assert context["held"] == [("API", Level.MAJOR), ("Web", Level.DEGRADED)]
+    assert [saying.told.phase for saying in context["sayings"]] == [Phase.INVESTIGATING]
+    assert context["impact"] == timedelta(minutes=20)
+    assert [(entry.verb, public) for entry, public, _ in context["entries"]] == [
+        (Verb.PUBLISHED, True),
+        (Verb.DECLARED, False),
+    ]
+
+
+def test_the_screen_links_to_the_public_page(ann: Client) -> None:
+    incident = scene.incident()
+    assert incident.notice is not None
+    assert f"/status/incidents/{incident.notice.public_id}" in ann.get(desk.screen_of(incident)).content.decode()
+
+
+def test_impact_ends_by_its_own_clock(ann: Client) -> None:
+    """R-1302."""
+    incident = scene.incident()
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(15), ended_at=NIGHT + minutes(5))
+    assert ann.get(desk.screen_of(incident)).context["impact"] == timedelta(minutes=5)
+
+
+def test_deeds_of_nobody_are_the_systems(ann: Client) -> None:
+    incident = scene.incident(by=None)
+    html = ann.get(desk.screen_of(incident)).content.decode()
+    assert "by the system" in html
+
+
+def test_messages_are_counted_by_fate_over_all_lanes(ann: Client) -> None:
+    incident = scene.incident()
+    news = Announcement.objects.get()
+    for n, fate in enumerate((Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, Fate.PENDING)):
+        Delivery.objects.create(
+            announcement=news,
+            subscriber=scene.subscriber(f"r{n}@example.com"),
+            channel=Channel.EMAIL,
+            pool=Pool.NEWS,
+            fate=fate,
+            next_at=NOW,
+            created_at=NOW,
+            settled_at=NOW if fate != Fate.PENDING else None,
+        )
+    assert ann.get(desk.screen_of(incident)).context["fates"] == [
+        ("Queued", 1, "grey"),
+        ("Handed to relay", 2, "green"),
+        ("Failed", 1, "red"),
+    ]
+    assert ann.get(DASHBOARD).context["health"] == {"waiting": 1, "sent": 2, "failed": 1}
+
+
+def test_the_screen_costs_the_same_with_5_and_200_entries(ann: Client) -> None:
+    incident = scene.incident()
+    for n in range(5):
+        lifecycle.note(incident, f"Note {n}", by=scene.operator(), at=NOW)
+    few = cost(ann, desk.screen_of(incident))
+    TimelineEntry.objects.bulk_create(
+        TimelineEntry(
+            incident=incident,
+            verb=Verb.NOTED,
+            at=NOW,
+            recorded_at=NOW,
+            by=scene.operator(f"op{n % 7}"),
+            words=f"Note {n}",
+            version=9,
+        )
+        for n in range(195)
+    )
+    for n in range(8):
+        lifecycle.post_update(incident, scene.draft(f"Update {n}"), levels={}, by=None, at=NOW)
+    assert cost(ann, desk.screen_of(incident)) == few
+    assert few == 10
+
+
+def many(count: int) -> None:
+    for n in range(count):
+        scene.incident(title=f"Trouble {n}", levels={scene.component("API"): Level.MAJOR}, at=NIGHT + minutes(n / 10))
+
+
+def test_list_and_dashboard_cost_the_same_with_5_and_60_incidents(ann: Client) -> None:
+    many(5)
+    few = (cost(ann, LIST), cost(ann, DASHBOARD))
+    many(55)
+    assert (cost(ann, LIST), cost(ann, DASHBOARD)) == few == (9, 10)
+
+
+def test_the_list_is_newest_first_and_found_by_reference_title_and_filter(ann: Client) -> None:
+    many(3)
+    lifecycle.resolve(Incident.objects.get(title="Trouble 0"), body="Over.", by=None, at=NOW)
+
+    def shown(query: str) -> list[str]:
+        return [incident.title for incident in ann.get(LIST + query).context["cl"].result_list]
+
+    assert shown("") == ["Trouble 2", "Trouble 1", "Trouble 0"]
+    assert shown("?q=0002") == ["Trouble 1"]
+    assert shown("?q=%22trouble+2%22") == ["Trouble 2"]
+    assert shown("?over=yes") == ["Trouble 0"]
+    assert shown("?over=no") == ["Trouble 2", "Trouble 1"]
+
+
+def test_the_dashboard_puts_the_worst_and_the_most_urgent_first(ann: Client) -> None:
+    mild = scene.severity("P2", 3, duties=[{"kind": DutyKind.RESPOND, "amount": 60}])
+    scene.incident(title="Mild", severity=mild, levels={})
+    scene.incident(title="Grave", levels={scene.component("API"): Level.MAJOR})
+    context = ann.get(DASHBOARD).context
+    assert [trouble.incident.title for trouble in context["troubles"]] == ["Grave", "Mild"]
+    assert [(d.owed.row.incident.title, d.owed.row.kind, d.owed.overdue) for d in context["debts"]][:2] == [
+        ("Grave", DutyKind.RESPOND, True),
+        ("Grave", DutyKind.PUBLIC_UPDATE, False),
+    ]
+    assert [(c.name, level, holders) for c, level, holders in context["down"]] == [
+        ("API", Level.MAJOR, ["INC-2026-0002"])
+    ]
+    assert [deed.slug for deed, _ in context["troubles"][0].deeds] == ["acknowledge", "update", "resolve"]
+
+
+def test_buttons_of_the_dashboard_follow_the_role(client: Client) -> None:
+    scene.incident()
+    desk.sit(client, "view_incident", name="reader")
+    context = client.get(DASHBOARD).context
+    assert [trouble.deeds for trouble in context["troubles"]] == [[]]
+    assert {debt.deed for debt in context["debts"]} == {None}
+    assert context["may_declare"] is False
+
+
+def test_a_newcomer_is_told_what_to_do_first(client: Client) -> None:
+    boss = scene.operator("boss", is_superuser=True)
+    client.force_login(boss)
+    steps = client.get(DASHBOARD).context["steps"]
+    assert [step["done"] for step in steps] == [False, False, False, False]
+    scene.brand()
+    scene.component()
+    scene.severity()
+    scene.subscriber()
+    response = client.get(DASHBOARD)
+    assert response.context["steps"] == []
+    assert "All quiet" in response.content.decode()
+
+
+def test_who_has_no_role_is_told_so(client: Client) -> None:
+    client.force_login(scene.operator("new"))
+    scene.incident()
+    html = client.get(DASHBOARD).content.decode()
+    assert "Your login has no role yet." in html
+    assert "API is not answering" not in html
+
+
+def test_the_side_shows_only_what_one_may_see(client: Client) -> None:
+    desk.sit(client, "publish", name="writer")
+    titles = [item["title"] for group in client.get(DASHBOARD).context["sidebar_navigation"] for item in group["items"]]
+    assert titles == ["Dashboard", "Incidents", "Status page", "Mailbox"]
+
+
+def test_an_incident_that_is_not_there_is_not_found(ann: Client) -> None:
+    for pk in ("999999", "nonsense", "99999999999999999999999"):
+        assert ann.get(f"/admin/incidents/incident/{pk}/change/").status_code == 404
