@@ -1,16 +1,23 @@
-"""The cast of the notification floor: a brand, things to subscribe to, a visitor and Ada, who is subscribed."""
+"""The cast of the notification floor: a brand, things to subscribe to, a visitor and Ada, who is subscribed;
+a relay that does what it is told, and a fresh crew for every test."""
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
-from notifications import subscriptions
+from notifications import bell, closing, delivery, subscriptions
+from notifications.delivery import Crew
+from notifications.enums import Pool
 from notifications.models import Brand, Subscriber, Topic
 from notifications.subscriptions import Choice
+from tests.notifications.relay import Relay
 
 ADA = "ada@analytical.example"
 
@@ -46,3 +53,38 @@ def topics(db: None) -> list[Topic]:
 def ada(brand: Brand) -> Subscriber:
     at = timezone.now() - timedelta(hours=1)
     return subscriptions.confirm(subscriptions.subscribe(ADA, Choice(), at=at), at=at)
+
+
+@pytest.fixture(autouse=True)
+def fresh_crew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No breaker, no mould and no silence is left over from another test."""
+    monkeypatch.setattr(delivery, "_crews", {pool: Crew(pool) for pool in Pool})
+    monkeypatch.setattr(bell._Bell, "silent_until", float("inf"))
+    closing.reopen()
+    yield
+    closing.reopen()
+
+
+@pytest.fixture
+def relay(settings: Settings) -> Iterator[Relay]:
+    """A real SMTP server that our mail goes to."""
+    with Relay() as server:
+        settings.SMTP = settings.SMTP | {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": "",
+            "password": "",
+            "starttls": False,
+            "tls": False,
+            "connect_timeout": 2.0,
+            "command_timeout": 2.0,
+        }
+        yield server
+
+
+@pytest.fixture
+def free_tcp_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
