@@ -167,9 +167,9 @@ def compile_mail(announcement: Announcement, language: str) -> tuple[list[str], 
 def _headers(announcement: Announcement, markers: Mapping[str, str], unsubscribe_url: str) -> list[str]:
     brand, host = announcement.brand, message_host()
     headers = [
-        mime.header("From", mime.mailbox(brand.sender_name, brand.sender_email)),
+        mime.mailbox_header("From", brand.sender_name, brand.sender_email),
         mime.plain_header("To", markers["to"]),
-        mime.header("Reply-To", mime.mailbox(brand.name, brand.support_email)),
+        mime.mailbox_header("Reply-To", brand.name, brand.support_email),
         mime.header("Subject", announcement.subject),
         mime.plain_header("Date", mime.date(announcement.published_at)),
         mime.plain_header("Message-ID", f"<{markers['message_id']}@{host}>"),

@@ -143,9 +143,12 @@ class _Sender:
         return self._crew.book.turn(left, leaving) if left or leaving else False
 
     def _send(self, item: Item) -> None:
-        if item.stale or not item.address:
-            reason = "Expired" if item.stale else "The subscriber was erased."
-            self._settle(item, Fate.SUPPRESSED, reason)
+        if item.stale:
+            persist(lambda: queue.release([item]))
+            persist(queue.expire)
+            return
+        if not item.address:
+            self._settle(item, Fate.SUPPRESSED, "The subscriber was erased.")
             return
         try:
             cast = self._crew.mould(item)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from email.header import Header
 from email.headerregistry import Address
-from email.policy import SMTP
 from email.utils import format_datetime
 
 #: RFC 2045 6.7: an encoded line holds at most 76 characters, its soft break included.
@@ -25,9 +25,15 @@ class BadHeader(ValueError):
 
 
 def header(name: str, words: str) -> str:
-    """One header for words of people: encoded and folded where needed. Raises BadHeader."""
-    folded: str = SMTP.header_factory(name, clean(name, words)).fold(policy=SMTP)
-    return folded
+    """One header for words of people, encoded where needed. Raises BadHeader.
+
+    By the old ``email.header``: the new folder loses spaces between encoded words.
+    """
+    words = clean(name, words)
+    if _is_plain(words):
+        return f"{name}: {words}\r\n"
+    encoded = Header(words, "utf-8", header_name=name, maxlinelen=76).encode(linesep="\r\n")
+    return f"{name}: {encoded}\r\n"
 
 
 def plain_header(name: str, value: str) -> str:
@@ -35,10 +41,14 @@ def plain_header(name: str, value: str) -> str:
     return f"{name}: {clean(name, value)}\r\n"
 
 
-def mailbox(display_name: str, address: str) -> str:
-    """``Name <address>``, quoted as needed. Raises BadHeader."""
-    clean("address", address)
-    return str(Address(display_name=clean("name", display_name), addr_spec=address))
+def mailbox_header(name: str, display_name: str, address: str) -> str:
+    """``name: display name <address>``, quoted or encoded as needed. Raises BadHeader."""
+    clean(name, display_name)
+    clean(name, address)
+    if _is_plain(display_name):
+        return f"{name}: {Address(display_name=display_name, addr_spec=address)}\r\n"
+    encoded = Header(display_name, "utf-8", header_name=name, maxlinelen=76).encode(linesep="\r\n")
+    return f"{name}: {encoded}\r\n <{address}>\r\n"
 
 
 def date(moment: datetime) -> str:
@@ -97,6 +107,11 @@ def _wrapped(units: Iterable[str]) -> str:
         width += len(unit)
     rows.append("".join(row))
     return "=\r\n".join(rows)
+
+
+def _is_plain(words: str) -> bool:
+    """Needs no encoding: ASCII, short enough for one line, and not read as encoded by anybody."""
+    return words.isascii() and len(words) < 900 and "=?" not in words
 
 
 def clean(name: str, value: str) -> str:

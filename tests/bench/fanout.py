@@ -21,8 +21,6 @@ from tests.drills.stage import ROOT, Stage, stage
 
 CONNECTIONS = 4
 WORKERS = ("north", "south")
-#: Until a worker listens.
-WARM_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def _warm_stage(count: int) -> Iterator[Stage]:
             theatre.readers(count)
             for name in WORKERS:
                 theatre.worker(name)
-            time.sleep(WARM_SECONDS)
+            assert theatre.wait_for(lambda: all(map(theatre.listens, WORKERS)), seconds=60), theatre.report()
         yield theatre
 
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Short, so that what a dead worker held is taken back within a drill.
 LEASE_SECONDS = 4
 WORKER = ("-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "3", "-Q", "celery,news,letters")
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR")
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 
 
 class Stage:
@@ -74,6 +74,10 @@ class Stage:
 
     def worker(self, name: str) -> None:
         self.start(name, *WORKER, *QUIET, "-n", f"{name}@%h")
+
+    def listens(self, name: str) -> bool:
+        """Whether a worker has said that it is ready."""
+        return f"{name}@" in (said := (self.folder / f"{name}.txt").read_text()) and "ready." in said
 
     def dispatcher(self, *options: str) -> None:
         self.start("dispatch", "manage.py", "dispatch", *options)

@@ -24,7 +24,7 @@ class Relay:
 
     def __init__(self) -> None:
         self.kept: list[Kept] = []
-        self.say: dict[str, str | None | Callable[[str], str | None]] = {}
+        self.say: dict[str, str | Callable[[str], str | None] | None] = {}
         self.pipelining = True
         self.sessions = 0
         with socket.socket() as probe:

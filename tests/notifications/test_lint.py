@@ -1,0 +1,90 @@
+"""What must not go out (R-111)."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from notifications.enums import Kind
+from notifications.lint import Unsendable, lint
+from notifications.models import Announcement, Brand, Delivery
+from notifications.outbox import Letter, announce, write_to
+from tests import scene
+from tests.notifications.news import news, story
+
+BROKEN = [
+    ("Next update {{next_update}}", "The placeholder {{next_update}} is not filled in."),
+    ("{{ issue }} again", "The placeholder {{ issue }} is not filled in."),
+    ("{% if x %}yes", "The placeholder {% if x %} is not filled in."),
+    ("caf\u00c3\u00a9", "The text was read in the wrong encoding (“\u00c3\u00a9”)."),
+    ("we\u00e2\u20ac\u2122re sorry", "The text was read in the wrong encoding (“\u00e2\u20ac\u2122”)."),
+    ("12\u00c2\u00b0C", "The text was read in the wrong encoding (“\u00c2\u00b0”)."),
+    ("caf\ufffd", "A character was lost in conversion (\ufffd)."),
+    ("half \ud83d", "The character U+D83D cannot be sent."),
+    ("bell\x07", "The character U+0007 cannot be sent."),
+    ("nul\x00", "The character U+0000 cannot be sent."),
+    ("next line\x85", "The character U+0085 cannot be sent."),
+    ("Contoso is down", "It names another brand: Contoso."),
+]
+FINE = [
+    "We’re on it – “soon” ✓",
+    "Crème brûlée à São Paulo, NÃO",
+    "支払い",
+    "a {single} brace and a % sign",
+    "family 👨‍👩‍👧‍👦",
+    "tab\tand\nline",
+    "Contosos are other people",
+    "Contoso Cloud is down",
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BROKEN)
+def test_broken_words_are_refused_with_the_reason(text: str, problem: str) -> None:
+    with pytest.raises(Unsendable) as refused:
+        lint(["fine", text], foreign=["Contoso"], own="Northwind")
+    assert refused.value.problems == [problem]
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_good_words_pass(text: str) -> None:
+    lint([text], foreign=["Contoso"], own="Contoso Cloud")
+
+
+def test_every_problem_is_named_once() -> None:
+    with pytest.raises(Unsendable) as refused:
+        lint(["{{a}} and {{a}}", "{{b}}", "{{a}}"])
+    assert refused.value.problems == [
+        "The placeholder {{a}} is not filled in.",
+        "The placeholder {{b}} is not filled in.",
+    ]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("words", [{"title": "{{title}}"}, {"text": "Contoso fails"}])
+def test_news_that_must_not_go_out_are_not_written_down(words: dict[str, str]) -> None:
+    """R-111 at the door: the operator reads why, nothing is half announced."""
+    Brand.objects.create(
+        slug="contoso", name="Contoso", sender_name="C", sender_email="c@c.example", support_email="s@c.example"
+    )
+    with pytest.raises(Unsendable):
+        news(**words)  # type: ignore[arg-type]
+    assert Announcement.objects.count() == 0
+    letter = Letter("Hello", ("{{name}}",))
+    with pytest.raises(Unsendable):
+        write_to(["a@example.org"], letter, subject="Hi", brand=scene.brand(), lane="l", at=timezone.now())
+    assert Delivery.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_placeholder_in_the_subject_is_refused() -> None:
+    with pytest.raises(Unsendable, match=r"\{\{phase\}\}"):
+        announce(
+            story(),
+            subject="{{phase}}: fails",
+            lane="l",
+            kind=Kind.INCIDENT,
+            rank=1,
+            brand=scene.brand(),
+            topics=[],
+            at=timezone.now(),
+        )
