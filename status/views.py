@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from functools import wraps
 from itertools import groupby
@@ -20,6 +21,8 @@ from status.page.snapshot import default_brand
 log = logging.getLogger(__name__)
 
 PAGE_SIZE = 25
+#: Checked before the database is asked: PostgreSQL refuses some characters altogether.
+_PUBLIC_ID = re.compile(r"[a-z0-9]{12}\Z")
 
 View = Callable[..., HttpResponse]
 
@@ -58,7 +61,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @public
 def incident(request: HttpRequest, public_id: str) -> HttpResponse:
     """The permanent page of a notice (R-701), pressed on demand."""
-    rendered = press.render_notice(public_id, timezone.now())
+    rendered = press.render_notice(public_id, timezone.now()) if _PUBLIC_ID.match(public_id) else None
     if rendered is None:
         raise Http404
     press.press(public_id)

@@ -185,7 +185,7 @@ def test_days_are_told_by_keyboard_and_by_touch():
 
 
 def test_nothing_is_wider_than_a_phone():
-    long = component("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"[:80])
+    long = component("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"[:68])
     notice(title="A" * 120, levels={long: Level.MAJOR}, body="x" * 500 + "\n\n```\n" + "y" * 300 + "\n```")
     with reading(House(), pressed()) as tab:
         tab.set_viewport_size({"width": 320, "height": 700})

@@ -132,7 +132,7 @@ CORPUS = [
 @pytest.mark.parametrize("words", CORPUS)
 def test_whatever_was_typed_is_harmless_on_the_page(words):
     """S09: title, name, description and words of an operator."""
-    api = component(words[:80], words[:60], description=words[:240])
+    api = component(words[:60], words[:60], description=words[:240])
     told = notice(title=words[:120], levels={api: Level.MAJOR}, body=words)
     for page in (press.render_page(LATER), press.render_notice(told.public_id, LATER)):
         found = outline(page)
