@@ -36,9 +36,10 @@ def public(view: View) -> View:
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         try:
-            response = view(request, *args, **kwargs)
-        except Http404:
-            response = HttpResponse(render_to_string("status/missing.html", {"brand": default_brand()}), status=404)
+            try:
+                response = view(request, *args, **kwargs)
+            except Http404:
+                response = HttpResponse(render_to_string("status/missing.html", {"brand": default_brand()}), status=404)
         except DatabaseError:
             log.exception("A public page could not be read.")
             response = HttpResponse(render_to_string("status/away.html"), status=503, headers={"Retry-After": "30"})

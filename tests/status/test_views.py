@@ -122,3 +122,18 @@ def test_without_its_database_the_archive_says_so_and_the_status_page_stands(cli
     assert (response.status_code, response.headers["Retry-After"]) == (503, "30")
     assert outline(response.content).all_faults() == []
     assert client.get("/status").content == (page_dir / press.INDEX).read_bytes()
+
+
+def test_an_unknown_address_without_a_database_is_an_apology_too(client, monkeypatch):
+    def gone():
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(views, "default_brand", gone)
+    assert client.get("/status/incidents/nothing").status_code == 503
+
+
+def test_a_fault_of_ours_is_told_in_the_same_design(client, monkeypatch):
+    client.raise_request_exception = False
+    monkeypatch.setattr(views, "archive", lambda *_: 1 / 0)
+    response = client.get("/status/history")
+    assert (response.status_code, outline(response.content).all_faults()) == (500, [])
