@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import Count
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 
 from incidents.admin import screen
 from incidents.admin.deeds import DEEDS, Deed, meeting
+from incidents.admin.places import list_url
 from incidents.enums import OPEN, Standing, State
 from incidents.models import Incident, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
@@ -146,14 +145,6 @@ def steps(request: HttpRequest) -> list[dict[str, Any]]:
         for title, words, label, done in found
     ]
     return [] if all(row["done"] for row in rows) else rows
-
-
-def list_url(request: HttpRequest, label: str) -> str:
-    """The list of a model, if it is there and this person may see it."""
-    model = apps.get_model(label)
-    if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
-        return ""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
 
 
 def _trouble(incident: Incident, by: User, at: datetime) -> Trouble:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
-from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+
+from incidents.admin.places import list_url
 
 DECLARE = "incidents.declare"
 
@@ -55,10 +55,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = "") -> list[dict[str, Any]]:
     """The list of a model; ``but`` is a page below it that has an entry of its own."""
-    model = apps.get_model(label)
-    if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
+    link = list_url(request, label)
+    if not link:
         return []
-    link = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return [_item(title, icon, link, request.path.startswith(link) and request.path != but)]
 
 

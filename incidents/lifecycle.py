@@ -279,11 +279,15 @@ def resolve(
     incident.ended_at = ended_at or at
     incident.save(update_fields=["ended_at"])
     clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
+    said = {}
     if incident.notice:
         ledger.close_impacts(incident.source, at=incident.ended_at)
-        publishing.post(incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, tell=tell)
+        update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, tell=tell)
+        said = {"update": update.public_id}
         clock.meet(incident, *clock.PUBLIC, by=by, at=at)
-    timeline.record(incident, Verb.RESOLVED, by=by, at=at, words=body, happened_at=incident.ended_at, token=ask.token)
+    timeline.record(
+        incident, Verb.RESOLVED, by=by, at=at, words=body, happened_at=incident.ended_at, token=ask.token, **said
+    )
     clock.close_out(incident, at=at)
     return incident
 
@@ -323,11 +327,12 @@ def mark_false_alarm(
     incident = _take(incident, ask)
     _move(incident, State.FALSE_ALARM, at=at)
     ledger.void_impacts(incident.source, at=at)
+    said = {}
     if incident.notice:
-        if incident.notice.resolved_at is None:
-            publishing.post(incident.notice, Draft(Phase.RESOLVED, body), at=at, tell=tell)
+        update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body), at=at, tell=tell)
+        said = {"update": update.public_id}
         publishing.withdraw(incident.notice, at=at)
-    timeline.record(incident, Verb.FALSE_ALARM, by=by, at=at, words=body, token=ask.token)
+    timeline.record(incident, Verb.FALSE_ALARM, by=by, at=at, words=body, token=ask.token, **said)
     clock.drop(incident, at=at, remark="It was a false alarm.")
     return incident
 

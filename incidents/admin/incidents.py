@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.contrib import admin
@@ -22,9 +23,16 @@ from unfold.views import ChangeList
 
 from incidents.admin import pages, screen
 from incidents.admin.deeds import COMMAND, DECLARE, PUBLISH, offered
+from incidents.admin.places import list_url
 from incidents.enums import OPEN, State
 from incidents.models import Incident, Obligation
-from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, moment
+from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, moment
+
+
+def log_url(request: HttpRequest, incident: Incident) -> str:
+    """The delivery log, narrowed to the messages about this incident; all its lanes begin so (F12)."""
+    log = list_url(request, "notifications.delivery")
+    return f"{log}?{urlencode({'q': f'notice:{incident.notice.public_id}'})}" if log and incident.notice else ""
 
 
 class StillOpen(admin.SimpleListFilter):
@@ -123,6 +131,7 @@ class IncidentAdmin(ModelAdmin):
             "deeds": offered(incident, by),
             "may_correct": request.user.has_perm(PUBLISH) and incident.state != State.FALSE_ALARM,
             "token": uuid4(),
+            "log_url": log_url(request, incident),
         }
         return render(request, "admin/incidents/incident/screen.html", context)
 
@@ -163,7 +172,9 @@ class IncidentAdmin(ModelAdmin):
         waiting: list[Obligation] = incident.waiting  # type: ignore[attr-defined]  # to_attr of get_queryset
         if not waiting:
             return "–"
-        return format_html("{} {}", waiting[0].get_kind_display(), moment(waiting[0].due_at, timezone.now()))
+        now, next_one = timezone.now(), waiting[0]
+        when = due(next_one.limit_at, now) if next_one.limit_at <= now else moment(next_one.due_at, now)
+        return format_html("{} {}", next_one.get_kind_display(), when)
 
     @admin.display(description="Components")
     def touched(self, incident: Incident) -> str:

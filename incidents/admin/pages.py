@@ -174,7 +174,9 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
     data = request.POST.copy()
     data["seen"] = str(level.pk)
     again = forms.SeverityForm(data, at=form.at, incident=incident)
-    # Not validated: a reason that is still missing is asked for when it is confirmed.
+    # A reason that is still missing is asked for when it is confirmed.
+    again.is_valid()
+    again.errors.clear()
     consequences = {
         "new": level,
         "new_colour": RANK_COLOURS[level.rank],
@@ -182,7 +184,7 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
         "differences": _differences(incident.severity, level),
     }
     button = f"Change {incident.severity.code} to {level.code}"
-    return _show(request, deed, incident, again, consequences=consequences, button=button, unchecked=True)
+    return _show(request, deed, incident, again, consequences=consequences, button=button)
 
 
 def _show_conflict(request: HttpRequest, deed: Deed, form: forms.ActForm, changed: lifecycle.Changed) -> HttpResponse:
@@ -218,7 +220,7 @@ def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) ->
     frame = admin.site.each_context(request) | {
         "form": form,
         "is_declare": isinstance(form, forms.DeclareForm),
-        "focus": form.focus() if form.is_bound and not context.get("unchecked") else "",
+        "focus": form.focus() if form.is_bound else "",
         "other_policy": _judged_by_another(form),
         "is_fullwidth": "1",
         "at": form.at,

@@ -96,10 +96,12 @@ def in_short(level: Severity) -> str:
     """What choosing the level means, in one line: who hears of it, and how soon words are owed."""
     duties = {duty.kind: duty for duty in reversed(level.duties.all())}
     parts = [_PUBLICITY[Publicity(level.publicity)]]
-    for kind, words in ((DutyKind.FIRST_UPDATE, "first update in {}"), (DutyKind.PUBLIC_UPDATE, "then every {}")):
+    for kind, words in ((DutyKind.FIRST_UPDATE, "first update within {}"), (DutyKind.PUBLIC_UPDATE, "then every {}")):
         duty = duties.get(kind)
         if duty and duty.amount and is_told(level):
-            parts.append(words.format(f"{duty.amount} {duty.get_unit_display()}"))
+            unit = duty.get_unit_display()
+            span = f"{duty.amount} {unit}" if duty.amount > 1 else f"1 {unit.removesuffix('s')}"
+            parts.append(words.format(span).replace("every 1 ", "every "))
     return ", ".join(parts)
 
 

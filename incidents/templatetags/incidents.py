@@ -47,6 +47,20 @@ def moment(at: datetime, now: datetime) -> SafeString:
 
 
 @register.simple_tag
+def due(at: datetime, now: datetime) -> SafeString:
+    """``in 12 min``, and once it has passed ``overdue by 8 min``; counts on by itself."""
+    late = now >= at
+    words = f"overdue by {ago(now - at)}" if late else distance(at, now)
+    return format_html(
+        '<time class="hg-count{}" datetime="{}" data-due title="{}">{}</time>',
+        " hg-late" if late else "",
+        at.isoformat(),
+        exact(at),
+        words,
+    )
+
+
+@register.simple_tag
 def clock(at: datetime, now: datetime) -> SafeString:
     """``14:05`` today, ``19 Nov 14:05`` otherwise; UTC, the exact moment in the tooltip."""
     at = at.astimezone(UTC)

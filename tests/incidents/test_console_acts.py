@@ -461,3 +461,30 @@ def test_words_that_became_unsendable_meanwhile_are_refused_in_the_form(ann: Cli
     refused = say(ann, incident, "update", body="We are on it.")
     assert desk.mistakes(refused) == {"__all__": ["It names another brand: Acme."]}
     assert (desk.sent(refused)["body"], NoticeUpdate.objects.count()) == ("We are on it.", 1)
+
+
+def test_a_correction_of_the_last_words_points_at_the_entry_that_said_them(ann: Client) -> None:
+    """R-205: a correction is a new entry that points at the old one, whatever act wrote it."""
+    for slug, verb in (("resolve", Verb.RESOLVED), ("reopen", Verb.PUBLISHED)):
+        incident = scene.incident()
+        if slug == "reopen":
+            lifecycle.resolve(fresh(incident), body="Over.", by=None, at=NIGHT + minutes(9))
+        say(ann, incident, slug, body="Last words.")
+        url = desk.correct(incident, NoticeUpdate.objects.latest("pk").public_id)
+        ann.post(url, desk.opened(ann, url, body="Better words."))
+        corrects = last(incident).corrects
+        assert corrects is not None
+        assert (corrects.verb, corrects.words) == (verb, "Last words.")
+
+
+def test_a_false_alarm_that_was_resolved_before_is_told_too(ann: Client) -> None:
+    """R-203: whoever was told, is told so."""
+    incident = scene.incident()
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(9))
+    say(ann, incident, "false-alarm", body="A probe was wrong.")
+    assert [update.body for update in NoticeUpdate.objects.all()] == [
+        "We are looking into it.",
+        "Over.",
+        "A probe was wrong.",
+    ]
+    assert Announcement.objects.count() == 3

@@ -18,6 +18,11 @@
       if (Math.abs(ahead) < 60000) time.textContent = "now";
       else time.textContent = ahead > 0 ? `in ${ago(ahead + 59000)}` : `${ago(-ahead)} ago`;
     });
+    each("[data-due]", (time) => {
+      const ahead = new Date(time.dateTime) - now;
+      time.classList.toggle("hg-late", ahead <= 0);
+      time.textContent = ahead > 0 ? (ahead < 60000 ? "now" : `in ${ago(ahead + 59000)}`) : `overdue by ${ago(-ahead)}`;
+    });
     each("[data-since]", (span) => { span.textContent = ago(now - new Date(span.dataset.since)); });
   };
 
