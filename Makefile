@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 PORT ?= 8000
 # Where junit reports of test runs go; .ci/run adds them up.
-RESULTS := test-results
+RESULTS := var/reports
 PY := .venv/bin/python
 STAMP := .venv/installed
 PYTEST := $(PY) -m pytest
@@ -32,8 +32,8 @@ test: setup ## The whole suite on SQLite; needs no services
 	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
 
 test-services: setup ## The same suite on PostgreSQL and Redis, with real worker processes and the drills
-	@$(PY) -m tests.services $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/postgresql.xml $(ARGS)
-	@$(PY) -m tests.services $(PYTEST) -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS)
+	@$(PY) -m tests.services $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/postgresql.xml $(ARGS); suite=$$?; \
+	$(PY) -m tests.services $(PYTEST) -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
 
 browser: setup ## The flow test in a real headless Chromium
 	@$(PYTEST) -m browser --junitxml=$(RESULTS)/browser.xml $(ARGS)
