@@ -1,5 +1,5 @@
 """Screens of the audience and of what was sent to it."""
 
-from . import audience, brands
+from . import audience, brands, deliveries
 
-__all__ = ["audience", "brands"]
+__all__ = ["audience", "brands", "deliveries"]

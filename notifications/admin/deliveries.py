@@ -1,0 +1,194 @@
+"""The delivery log (R-804): every person × update × channel with its fate, and failures sent again."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+
+from notifications import delivery as post
+from notifications.enums import Fate
+from notifications.models import Announcement, Delivery
+
+#: Further back than this one searches instead of paging.
+_COUNTED = 10_000
+_RECENT = 25
+
+
+class ShortPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Counts to ten thousand and no further: the log may hold tens of millions of rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = cast("QuerySet[Delivery]", self.object_list)
+        return rows[: _COUNTED + 1].count()
+
+
+class RecentNewsFilter(DropdownFilter):
+    title = "update"
+    parameter_name = "announcement"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        recent = Announcement.objects.order_by("-pk").values_list("pk", "subject")[:_RECENT]
+        return [(str(pk), subject) for pk, subject in recent]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
+        chosen = self.value() or ""
+        return queryset.filter(announcement=int(chosen)) if chosen.isdecimal() else queryset
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ModelAdmin):
+    """To read and to search; the one act is to send a failure again."""
+
+    list_display = ["recipient", "subject", "fate_in_words", "reason", "channel", "created_at", "settled_at"]
+    list_filter = [("fate", ChoicesDropdownFilter), ("channel", ChoicesDropdownFilter), RecentNewsFilter]
+    list_filter_submit = True
+    list_select_related = ["announcement", "subscriber"]
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = ShortPaginator
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    # What is searched is said in get_search_results; the box only shows when something stands here.
+    search_fields = ["address"]
+    search_help_text = "An e-mail address or its beginning, an incident's reference, or words of the subject"
+    actions = ["send_chosen_again"]
+    actions_detail = ["send_again"]
+    fieldsets = [
+        (None, {"fields": ["recipient", "subject", "channel", "fate_in_words", "reason"]}),
+        ("Moments", {"fields": ["created_at", "next_at", "settled_at"]}),
+        ("Handing over", {"fields": ["attempts", "copies", "message_reference"]}),
+    ]
+    readonly_fields = [
+        "recipient", "subject", "channel", "fate_in_words", "reason", "created_at", "next_at", "settled_at",
+        "attempts", "copies", "message_reference",
+    ]  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows are written by announcing."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
+        """The log is evidence."""
+        return False
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        hidden = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        page: HttpResponse = super().changeform_view(request, object_id, form_url, (extra_context or {}) | hidden)
+        return page
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """People by the beginning of their address, news by reference or subject: never a walk through the log."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        people = Q(subscriber__address__istartswith=term) | Q(address__istartswith=term)
+        if "@" in term:
+            return queryset.filter(people), False
+        told = Announcement.objects.filter(Q(content__reference__iexact=term) | Q(subject__icontains=term))
+        news = list(told.order_by("-pk").values_list("pk", flat=True)[:500])
+        return queryset.filter(people | Q(announcement__in=news)), False
+
+    @display(description="Recipient")
+    def recipient(self, row: Delivery) -> str:
+        return row.address or (row.subscriber.address if row.subscriber else "erased")
+
+    @display(description="Message")
+    def subject(self, row: Delivery) -> str:
+        return row.announcement.subject
+
+    @display(
+        description="Fate",
+        label={
+            Fate.ACCEPTED.label: "success",
+            Fate.DELIVERED.label: "success",
+            Fate.PENDING.label: "info",
+            Fate.LEASED.label: "info",
+            Fate.SENDING.label: "info",
+            Fate.BLOCKED.label: "info",
+            Fate.UNCERTAIN.label: "warning",
+            Fate.BOUNCED.label: "danger",
+            Fate.DEAD.label: "danger",
+        },
+    )
+    def fate_in_words(self, row: Delivery) -> str:
+        return row.get_fate_display()
+
+    @display(description="Update")
+    def message_reference(self, row: Delivery) -> str:
+        reference = row.announcement.content.get("reference", "")
+        return f"{reference or 'Letter'}, message {row.announcement.seq} of its thread"
+
+    @action(
+        description="Send again",
+        icon="forward_to_inbox",
+        permissions=["change"],
+        dialog={
+            "title": "Send this message again?",
+            "description": "Only bounced, failed and unknown messages are sent again; the person may get a second "
+            "copy. A newer update, or a person who left, is never overridden.",
+            "form_submit_text": "Send again",
+        },
+    )
+    def send_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        row = Delivery.objects.filter(pk=object_id).first()
+        if row is not None:
+            self._send(request, [row])
+        response = HttpResponse()
+        response.headers["HX-Redirect"] = reverse("admin:notifications_delivery_change", args=[object_id])
+        return response
+
+    @admin.action(description="Send the selected failures again", permissions=["change"])
+    def send_chosen_again(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
+        failed = chosen.filter(fate__in=(Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN))
+        if request.POST.get("sure") == "yes":
+            self._send(request, list(failed))
+            return None
+        examples = failed.select_related("subscriber").order_by("pk")[:20]
+        context = self.admin_site.each_context(request) | {
+            "title": "Send again?",
+            "opts": self.model._meta,
+            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "across": request.POST.get("select_across", "0"),
+            "checkbox": ACTION_CHECKBOX_NAME,
+            "going": failed.count(),
+            "examples": [f"{self.recipient(row)}: {row.get_fate_display().lower()}" for row in examples],
+        }
+        return TemplateResponse(request, "admin/notifications/delivery/send_again.html", context)
+
+    def _send(self, request: HttpRequest, rows: list[Delivery]) -> None:
+        # Only members of staff come here.
+        by = cast(User, request.user)
+        again = post.send_again(rows, by=by, at=timezone.now())
+        LogEntry.objects.log_actions(by.pk, rows, CHANGE, "Asked to send again.")
+        if again:
+            messages.success(request, f"{again} queued again.")
+        if len(rows) > again or not rows:
+            messages.warning(
+                request,
+                f"{len(rows) - again or 'None'} not sent again: they did not fail, their news is over, a newer update "
+                "was written, or the person left.",
+            )
