@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -279,7 +280,7 @@ def resolve(
     incident.ended_at = ended_at or at
     incident.save(update_fields=["ended_at"])
     clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
-    said = {}
+    said: dict[str, Any] = {}
     if incident.notice:
         ledger.close_impacts(incident.source, at=incident.ended_at)
         update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, tell=tell)
@@ -327,7 +328,7 @@ def mark_false_alarm(
     incident = _take(incident, ask)
     _move(incident, State.FALSE_ALARM, at=at)
     ledger.void_impacts(incident.source, at=at)
-    said = {}
+    said: dict[str, Any] = {}
     if incident.notice:
         update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body), at=at, tell=tell)
         said = {"update": update.public_id}

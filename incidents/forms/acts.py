@@ -27,6 +27,9 @@ from .composer import ComposerForm
 from .levels import Levels
 from .moments import Moment, not_before
 
+#: Where words about a false alarm start.
+HARMLESS = "This was a false alarm: our services were not affected. We are sorry for the confusion."
+
 
 class OfIncident(ComposerForm):
     """Public words about an incident that is there."""
@@ -175,6 +178,12 @@ class FalseAlarmForm(ActForm):
 
     body = words("Words for those who were told", rows=5, error_messages={"required": "Say why it was a false alarm."})
     tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
+
+    def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
+        start = {"body": HARMLESS} if incident.notice else {}
+        super().__init__(data, at=at, incident=incident, initial=start, **options)
+        if not incident.notice:
+            self.fields["body"].label = "Why was it a false alarm? Only colleagues read this."
 
     def clean_body(self) -> str:
         return sendable(str(self.cleaned_data["body"]).strip(), self.incident)

@@ -54,7 +54,7 @@ class Levels(forms.Field):
     widget = LevelsInput
 
     def __init__(self, components: Iterable[Component], **options: Any) -> None:
-        super().__init__(required=False, **options)
+        super().__init__(required=False, label="What is affected", **options)
         self.components = list(components)
         self.widget.components = self.components
 

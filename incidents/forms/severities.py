@@ -10,7 +10,7 @@ from django import forms
 from django.db.models import Q
 
 from incidents.enums import DutyKind, Publicity, Standing, Unit
-from incidents.models import Incident, PolicyVersion, Severity
+from incidents.models import Duty, Incident, PolicyVersion, Severity
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60}
 
@@ -96,13 +96,18 @@ def in_short(level: Severity) -> str:
     """What choosing the level means, in one line: who hears of it, and how soon words are owed."""
     duties = {duty.kind: duty for duty in reversed(level.duties.all())}
     parts = [_PUBLICITY[Publicity(level.publicity)]]
-    for kind, words in ((DutyKind.FIRST_UPDATE, "first update within {}"), (DutyKind.PUBLIC_UPDATE, "then every {}")):
-        duty = duties.get(kind)
-        if duty and duty.amount and is_told(level):
-            unit = duty.get_unit_display()
-            span = f"{duty.amount} {unit}" if duty.amount > 1 else f"1 {unit.removesuffix('s')}"
-            parts.append(words.format(span).replace("every 1 ", "every "))
+    if is_told(level):
+        first, cadence_ = duties.get(DutyKind.FIRST_UPDATE), duties.get(DutyKind.PUBLIC_UPDATE)
+        if first and first.amount:
+            parts.append(f"first update within {_span(first)}")
+        if cadence_ and cadence_.amount:
+            parts.append(f"updates every {_span(cadence_).removeprefix('1 ')}")
     return ", ".join(parts)
+
+
+def _span(duty: Duty) -> str:
+    unit = duty.get_unit_display()
+    return f"{duty.amount} {unit}" if duty.amount != 1 else f"1 {unit.removesuffix('s')}"
 
 
 _PUBLICITY = {

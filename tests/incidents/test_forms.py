@@ -147,8 +147,8 @@ def test_a_level_says_in_one_line_what_choosing_it_means() -> None:
         scene.severity("D", 4, duties=[update], publicity=Publicity.NEVER),
     ]
     assert [severities.in_short(level) for level in rows] == [
-        "Public, first update within 15 minutes, then every 30 minutes",
-        "Public, then every hour",
+        "Public, first update within 15 minutes, updates every 30 minutes",
+        "Public, updates every hour",
         "Public if customers can see it",
         "Never public",
     ]
