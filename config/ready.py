@@ -41,6 +41,7 @@ KEPT = 400
 TICK = 1.0
 FRESHNESS = "public, max-age=5, stale-while-revalidate=30, stale-if-error=86400"
 _RENEWED = {"Cache-Control", "Vary", "ETag", "X-Pressed-At"}
+INDEX = "index.html"
 PAGES = ("/status", "/status/")
 _NOTICE = re.compile(r"/status/(incidents/[a-z0-9]{12})\Z")
 
@@ -124,7 +125,9 @@ class Ready:
                 content = file.read()
         except OSError:
             return None
-        return _made(stamp, content, [*self._common, *self._marks()])
+        # Only the status page is looked at again and again; on a page kept for hours the mark would lie.
+        marks = self._marks() if name == INDEX else []
+        return _made(stamp, content, [*self._common, *marks])
 
     def _marks(self) -> Headers:
         """When the presser last looked, for readers who want to know how fresh this is (R-1309)."""
@@ -147,10 +150,10 @@ class Ready:
         marked = _stamp_of(self._folder / "pressed.json")
         incidents = _stamp_of(self._folder / "incidents")
         index = self._pages.get(PAGES[0])
-        stamp = _stamp_of(self._folder / "index.html")
+        stamp = _stamp_of(self._folder / INDEX)
         fresh: dict[str, Page] = {}
         if stamp and (index is None or index.stamp != stamp or marked != self._marked):
-            page = self._read("index.html")
+            page = self._read(INDEX)
             if page is not None:
                 fresh.update(dict.fromkeys(PAGES, page))
         if incidents and (incidents != self._folder_stamp or time.time() - incidents[0] / 1e9 < TICK):

@@ -145,6 +145,11 @@ def test_incident_pages_are_read_when_asked_for_and_renewed_when_replaced(reader
     assert reader.get(NOTICE)[2] == b"Resolved"
 
 
+def test_an_incident_page_that_is_kept_for_hours_does_not_claim_an_hour(reader, folder):
+    put(folder, "incidents/abcdefghijkl.html", b"Resolved")
+    assert "X-Pressed-At" not in reader.get(NOTICE)[1]
+
+
 def test_the_memory_for_incident_pages_is_bounded(folder, monkeypatch):
     monkeypatch.setattr(ready, "KEPT", 5)
     reader = Reader(ready.Ready(inner, folder))
