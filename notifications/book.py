@@ -104,7 +104,7 @@ def persist(write: Callable[[], _Result]) -> _Result:
                 if time.monotonic() > give_up:
                     raise
             time.sleep(_random.uniform(wait / 2, wait))
-            wait = min(wait * 2, 2.0)
+            wait = min(wait * 2, 1.0)
 
 
 def _recover(left: list[Item], leaving: list[Item]) -> None:

@@ -73,8 +73,11 @@ def test_publishing_and_delivery_do_not_need_the_broker() -> None:
 
 
 def test_losing_every_database_session_costs_nothing() -> None:
-    """F03: sessions are cut 20 times while sending; known outcomes wait in memory, so nobody is told twice."""
-    with stage() as theatre:
+    """F03: sessions are cut 20 times while sending; known outcomes wait in memory, so nobody is told twice.
+
+    The lease is longer than the cuts last, as it is in life: an outcome is written while the row is still ours.
+    """
+    with stage(lease=15) as theatre:
         told = theatre.readers(6_000)
         _with_crew(theatre)
         theatre.tell("Investigating")
