@@ -46,7 +46,7 @@ class ComponentForm(ComponentModelForm):
             "name": "As customers know it, for instance API.",
             "description": "One line under the name. May stay empty.",
             "position": "Order inside the group, lowest first.",
-            "uptime_target": "Per cent of a month, for instance 99.9. Shown beside the measured uptime. May stay empty.",
+            "uptime_target": "Per cent of a month, such as 99.9. Shown beside the measured uptime. May stay empty.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
