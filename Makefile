@@ -15,7 +15,8 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services browser check bench drills lock
+.PHONY: help setup demo test test-services browser check bench drills lock \
+	check-style check-format check-types check-layers check-migrations check-system check-templates
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
@@ -44,13 +45,28 @@ drills: setup ## Break things on purpose and count what was lost; one line per d
 bench: setup ## Measure page and fan-out beside their references; one line per figure
 	@$(PY) -m tests.services $(PY) -m tests.bench $(ARGS)
 
-check: setup ## Style, types, layers, migrations, templates, system checks
+check: setup ## Style, types, layers, migrations, templates, system checks: all are run, any fault fails
+	@$(MAKE) --no-print-directory -k check-style check-format check-types check-layers check-migrations check-system check-templates
+
+check-style:
 	$(PY) -m ruff check .
+
+check-format:
 	$(PY) -m ruff format --check .
+
+check-types:
 	$(PY) -m mypy
+
+check-layers:
 	.venv/bin/lint-imports
-	$(PY) manage.py makemigrations --check --dry-run
+
+check-migrations:
+	$(PY) manage.py makemigrations --check --dry-run --skip-checks
+
+check-system:
 	$(PY) manage.py check
+
+check-templates:
 	git -c safe.directory='*' ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
 
 # Universal: the oldest and the newest Python need packages that the one at hand does not.
