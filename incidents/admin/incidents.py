@@ -30,9 +30,9 @@ from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, mome
 
 
 def log_url(request: HttpRequest, incident: Incident) -> str:
-    """The delivery log, narrowed to the messages about this incident; all its lanes begin so (F12)."""
+    """The delivery log, narrowed to the messages about this incident."""
     log = list_url(request, "notifications.delivery")
-    return f"{log}?{urlencode({'q': f'notice:{incident.notice.public_id}'})}" if log and incident.notice else ""
+    return f"{log}?{urlencode({'q': incident.reference})}" if log else ""
 
 
 class StillOpen(admin.SimpleListFilter):

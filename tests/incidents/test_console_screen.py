@@ -102,7 +102,7 @@ def test_messages_are_counted_by_fate_over_all_lanes(ann: Client) -> None:
         ("Handed to relay", 2, "green"),
         ("Failed", 1, "red"),
     ]
-    assert ann.get(DASHBOARD).context["health"] == {"waiting": 1, "sent": 2, "failed": 1}
+    assert ann.get(DASHBOARD).context["health"] == {"untaken": 1, "waiting": 1, "sent": 2, "failed": 1}
 
 
 def test_the_screen_costs_the_same_with_5_and_200_entries(ann: Client) -> None:
