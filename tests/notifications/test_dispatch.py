@@ -139,10 +139,25 @@ def test_a_dead_broker_is_asked_once_in_a_while(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bell.current_app, "send_task", refuse)
     for _ in range(5):
         bell.ring_deliver("news")
+    assert bell._bell.rest(5)
     assert asked == ["notifications.tasks.deliver"]
     monkeypatch.setattr(bell._Bell, "silent_until", 0.0)
     bell.ring_fan_out(1)
+    assert bell._bell.rest(5)
     assert asked == ["notifications.tasks.deliver", "notifications.tasks.fan_out"]
+
+
+def test_a_broker_that_hangs_does_not_hold_the_click(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F02: measured before: 15 s for one publish while Redis was stopped."""
+    answered = threading.Event()
+    monkeypatch.setattr(bell._Bell, "silent_until", 0.0)
+    monkeypatch.setattr(bell.current_app, "send_task", lambda *_, **__: answered.wait(10))
+    began = time.monotonic()
+    bell.ring_fan_out(1)
+    assert time.monotonic() - began < 0.5
+    assert bell._bell.rest(0.05) is False
+    answered.set()
+    assert bell._bell.rest(5) is True
 
 
 @pytest.mark.parametrize("pool", ["news", "letters"])
@@ -152,4 +167,5 @@ def test_each_pool_has_a_queue_of_its_own(monkeypatch: pytest.MonkeyPatch, pool:
     monkeypatch.setattr(bell._Bell, "silent_until", 0.0)
     monkeypatch.setattr(bell.current_app, "send_task", lambda task, **how: sent.append(how))
     bell.ring_deliver(pool)
+    assert bell._bell.rest(5)
     assert [(tuple(how["args"]), how["queue"]) for how in sent] == [((pool,), pool)]  # type: ignore[arg-type]
