@@ -39,7 +39,8 @@ def lint(texts: Iterable[str], *, foreign: Iterable[str] = (), own: str = "") ->
 
 def lint_for(brand: Brand, texts: Iterable[str]) -> None:
     """``lint`` for messages of ``brand``: every other brand's name is foreign. One query."""
-    foreign = Brand.objects.exclude(pk=brand.pk).exclude(name=brand.name).values_list("name", flat=True)
+    names = Brand.objects.exclude(pk=brand.pk).values_list("name", flat=True)
+    foreign = [name for name in names if name != brand.name]
     lint(texts, foreign=foreign, own=brand.name)
 
 

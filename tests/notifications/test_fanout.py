@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -184,3 +186,27 @@ def test_the_first_chunk_is_small_and_rings_at_once(
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         fanout.expand(announcement.pk)
     assert [pool for pool, _ in rung] == ["news"] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_workers_at_one_lane_write_it_down_once(small_chunks: None) -> None:
+    """F01, F12: two announcements of one lane, expanded by four workers at once."""
+    readers(40)
+    first, second = news("Investigating"), news("Investigating", "Resolved")
+
+    def work(pk: int) -> None:
+        try:
+            while not fanout.expand(pk):
+                time.sleep(0.01)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(one.pk,)) for one in (first, second, first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(Delivery.objects.values_list("announcement__seq", "fate")) == {
+        (1, "suppressed"): 40,
+        (2, "pending"): 40,
+    }
