@@ -145,6 +145,7 @@ def _show_declare(request: HttpRequest, form: forms.DeclareForm) -> HttpResponse
     context = {
         "title": "Declare an incident",
         "deed": None,
+        "public": True,
         "button": "Declare and publish",
         "preview_url": reverse("admin:incidents_incident_preview"),
         "levels_data": _levels_data(form.offered),

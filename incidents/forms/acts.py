@@ -39,6 +39,9 @@ class OfIncident(ComposerForm):
         super().__init__(
             data, at=at, incident=incident, templates=self._templates(incident), level=incident.severity, **options
         )
+        if not self.speaks:
+            self.fields["body"].label = "Words for colleagues"
+            self.initial |= {"body": "", "sms": ""}
 
     def _templates(self, incident: Incident) -> list[UpdateTemplate]:
         policy = incident.severity.version.policy
@@ -141,7 +144,7 @@ class ResolveForm(OfIncident):
     promises = False
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start = {"ended_at": incident.mitigated_at or at} | ({} if incident.notice else {"body": "", "sms": ""})
+        start = {"ended_at": incident.mitigated_at or at}
         super().__init__(data, at=at, incident=incident, initial=start, **options)
         self.fields["ended_at"] = Moment(now=at, label="When did it stop hurting?")
 

@@ -488,3 +488,15 @@ def test_a_false_alarm_that_was_resolved_before_is_told_too(ann: Client) -> None
         "A probe was wrong.",
     ]
     assert Announcement.objects.count() == 3
+
+
+def test_what_only_colleagues_read_asks_for_no_components_phase_or_template(ann: Client) -> None:
+    incident = scene.incident(public=False)
+    UpdateTemplate.objects.create(
+        policy=incident.severity.version.policy, phase=Phase.RESOLVED, name="Over", body="{{resolution}}"
+    )
+    page = ann.get(desk.act_on(incident, "resolve"))
+    html = page.content.decode()
+    assert page.context["form"]["body"].label == "Words for colleagues"
+    assert desk.sent(page).get("body", "") == ""
+    assert [name for name in ("levels-", 'name="phase"', 'name="template"', 'name="tell"') if name in html] == []
