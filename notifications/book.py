@@ -65,21 +65,32 @@ class Book:
         return mark.answer
 
     def _write(self, marks: list[_Mark]) -> None:
+        try:
+            moved = self._moved(marks)
+            for mark in marks:
+                self._follow_up(mark, moved)
+                mark.answer = mark.leaving is not None and mark.leaving.id in moved
+        finally:
+            for mark in marks:
+                # Whatever went wrong is raised here; nobody else waits for an answer that never comes.
+                mark.answer = bool(mark.answer)
+
+    def _moved(self, marks: list[_Mark]) -> set[int]:
         left = [mark.left for mark in marks if mark.left]
         leaving = [mark.leaving for mark in marks if mark.leaving]
         try:
-            moved = queue.turn(left, leaving)
+            return queue.turn(left, leaving)
         except AWAY as error:
             log.warning("The database is away (%s); %d known outcomes wait in memory.", _short(error), len(left))
             # Whether the marks were written is unknown; that nothing of ``leaving`` left is certain.
             persist(lambda: _recover(left, leaving))
-            moved = {item.id for item in left}
-        for mark in marks:
-            if mark.left and mark.left.id not in moved:
-                self._late(mark.left)
-            elif mark.leaving and mark.leaving.id not in moved:
-                persist(lambda item=mark.leaving: queue.leave_out(item, "Unsubscribed"))  # type: ignore[misc]
-            mark.answer = mark.leaving is not None and mark.leaving.id in moved
+            return {item.id for item in left}
+
+    def _follow_up(self, mark: _Mark, moved: set[int]) -> None:
+        if mark.left and mark.left.id not in moved:
+            self._late(mark.left)
+        if (kept := mark.leaving) and kept.id not in moved:
+            persist(lambda: queue.leave_out(kept, "Unsubscribed"))
 
     def _late(self, item: Item) -> None:
         if not persist(lambda: queue.own(item)):

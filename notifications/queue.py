@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import psycopg
 from django.conf import settings
 from django.db import connection
-from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGresult
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGconn, PGresult
 
 #: Copies of one message that may leave without a person deciding (reliability.md 3.1).
 MAX_COPIES = 2
@@ -313,9 +313,9 @@ def _prepared(sql: str, params: list[Any]) -> list[tuple[Any, ...]]:
         name = _ready.names.get(sql)
         if name is None:
             name = f"heliograph_{len(_ready.names)}".encode()
-            _answer(server.prepare(name, _numbered(sql).encode()))
+            _answer(server, server.prepare(name, _numbered(sql).encode()))
             _ready.names[sql] = name
-        answer = _answer(server.exec_prepared(name, [b"%d" % value for value in params]))
+        answer = _answer(server, server.exec_prepared(name, [b"%d" % value for value in params]))
     return [(int(answer.get_value(row, 0) or 0),) for row in range(answer.ntuples)]
 
 
@@ -329,10 +329,13 @@ class _Ready(threading.local):
 _ready = _Ready()
 
 
-def _answer(result: PGresult) -> PGresult:
-    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-        raise psycopg.errors.error_from_result(result)
-    return result
+def _answer(server: PGconn, result: PGresult) -> PGresult:
+    if result.status in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        return result
+    if server.status != ConnStatus.OK:
+        # A connection that broke has no error code; without one it would not pass for a lost connection.
+        raise psycopg.OperationalError(server.get_error_message())
+    raise psycopg.errors.error_from_result(result)
 
 
 def _numbered(sql: str) -> str:

@@ -524,3 +524,40 @@ def test_nothing_is_sent_again_out_of_order_or_to_who_left() -> None:
     assert again == 1
     assert left.deliveries.get(subscriber=ann).fate == "pending"
     assert {row.fate for row in first.deliveries.all()} == {"dead"}
+
+
+def _cut(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_is_cut_passes_for_a_database_that_is_away() -> None:
+    """F03, found by its drill: a broken connection has no error code, and must not look like a programming error."""
+    if connection.vendor == "postgresql":
+        reader("ann")
+        told()
+        [item] = queue.claim("news", 1)
+        queue.turn([], [item])
+        cutter = threading.Thread(target=_cut, args=(connection.connection.info.backend_pid,))
+        cutter.start()
+        cutter.join()
+        with pytest.raises(OperationalError):
+            queue.turn([item], [])
+        connection.close()
+        Book().turn(item, None)
+        assert fates() == {"accepted": 1}
+
+
+def test_one_sender_s_trouble_is_not_everybody_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks share a commit; an error nobody foresaw is raised once and leaves nobody waiting."""
+    reader("ann")
+    told()
+    [item] = queue.claim("news", 1)
+    monkeypatch.setattr(queue, "turn", lambda *_: 1 / 0)
+    book = Book()
+    with pytest.raises(ZeroDivisionError):
+        book.turn(None, item)
+    monkeypatch.undo()
+    assert book.turn(None, item) is True
