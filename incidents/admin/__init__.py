@@ -2,4 +2,4 @@
 
 from . import incidents, policies, policy_versions
 
-__all__ = ["policies", "policy_versions"]
+__all__ = ["incidents", "policies", "policy_versions"]
