@@ -41,7 +41,7 @@ class OfIncident(ComposerForm):
         )
         if not self.speaks:
             self.fields["body"].label = "Words for colleagues"
-            self.initial |= {"body": "", "sms": ""}
+            self.initial.update(body="", sms="")
 
     def _templates(self, incident: Incident) -> list[UpdateTemplate]:
         policy = incident.severity.version.policy

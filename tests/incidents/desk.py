@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from incidents.forms import ActForm
-from incidents.models import Incident
+from incidents.models import Incident, TimelineEntry
 from tests import scene
 
 ALL = ("declare", "publish", "command")
@@ -61,3 +61,19 @@ def mistakes(response: HttpResponse) -> dict[str, list[str]]:
     """Messages by field of the form in an answer."""
     form: ActForm = response.context["form"]  # type: ignore[attr-defined]
     return {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+
+
+def say(client: Client, incident: Incident, slug: str, **typed: Any) -> Any:
+    """Open the form of an act, type, send."""
+    url = act_on(incident, slug)
+    return client.post(url, opened(client, url, **typed))
+
+
+def fresh(incident: Incident) -> Incident:
+    """As the database has it now."""
+    return Incident.objects.select_related("notice", "severity").get(pk=incident.pk)
+
+
+def last(incident: Incident) -> TimelineEntry:
+    """What was written down last."""
+    return incident.timeline.order_by("id").last()  # type: ignore[return-value]  # there is one

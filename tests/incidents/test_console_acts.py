@@ -1,9 +1,7 @@
-"""Every act by its own form: what it says, who may say it, and what a GET or a second click does (F09, F11)."""
+"""Every act by its own form: what it asks, what it says, what it refuses (R-201…R-207, F17)."""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,15 +9,15 @@ import time_machine
 from django.test import Client
 
 from incidents import lifecycle
-from incidents.admin.deeds import DEEDS
 from incidents.enums import State, Verb
-from incidents.models import Incident, TimelineEntry, UpdateTemplate
+from incidents.models import UpdateTemplate
 from notifications.models import Announcement, Brand
 from status import ledger
 from status.enums import Level, Phase
 from status.models import NoticeUpdate
 from tests import scene
 from tests.incidents import desk
+from tests.incidents.desk import fresh, last, say
 from tests.scene import NIGHT, minutes
 
 pytestmark = pytest.mark.django_db
@@ -36,22 +34,6 @@ def _now() -> Any:
 def ann(client: Client) -> Client:
     desk.sit(client, *desk.ALL)
     return client
-
-
-def fresh(incident: Incident) -> Incident:
-    return Incident.objects.select_related("notice", "severity").get(pk=incident.pk)
-
-
-def last(incident: Incident) -> TimelineEntry:
-    return incident.timeline.order_by("id").last()  # type: ignore[return-value]  # there is one
-
-
-def say(client: Client, incident: Incident, slug: str, **typed: Any) -> Any:
-    url = desk.act_on(incident, slug)
-    return client.post(url, desk.opened(client, url, **typed))
-
-
-# --- each act ---
 
 
 def test_acknowledge(ann: Client) -> None:
@@ -254,202 +236,6 @@ def test_a_moment_typed_to_the_minute_may_be_the_minute_it_began(ann: Client) ->
     incident = scene.incident(at=began)
     say(ann, incident, "resolve", ended_at="03:00", body="Over.")
     assert fresh(incident).ended_at == began
-
-
-# --- two operators, two clicks ---
-
-
-def test_f09_the_second_operator_sees_what_changed_and_keeps_every_word(ann: Client) -> None:
-    incident = scene.incident()
-    url = desk.act_on(incident, "update")
-    data = desk.opened(ann, url, body="My words.", phase="identified")
-    lifecycle.change_severity(
-        fresh(incident), scene.severity("P1", 2), reason="Half of it works.", by=scene.operator("bob"), at=NOW
-    )
-    conflict = ann.post(url, data)
-
-    assert conflict.status_code == 409
-    assert [(e.by.username, e.verb, said) for e, said in conflict.context["conflict"]] == [
-        ("bob", Verb.SEVERITY, ["P0 → P1", "Policy of P0 v1 → Policy of P1 v1"])
-    ]
-    assert NoticeUpdate.objects.count() == 1
-    again = desk.sent(conflict)
-    assert (again["body"], again["phase"], again["version"]) == ("My words.", "identified", "2")
-    assert again["token"] == data["token"]
-    assert "Publish update anyway" in conflict.content.decode()
-
-    assert ann.post(url, again)["Location"] == desk.screen_of(incident)
-    assert NoticeUpdate.objects.latest("seq").body == "My words."
-
-
-def test_f09_severity_and_resolution_conflict_too(ann: Client) -> None:
-    incident = scene.incident()
-    level = scene.severity("P2", 3)
-    forms = {}
-    for slug, typed in (("severity", {"severity": str(level.pk), "reason": "So."}), ("resolve", {"body": "Over."})):
-        forms[slug] = desk.opened(ann, desk.act_on(incident, slug), **typed)
-    forms["severity"]["seen"] = str(level.pk)
-    lifecycle.note(fresh(incident), "Meanwhile.", by=None, at=NOW)
-    for slug, data in forms.items():
-        assert ann.post(desk.act_on(incident, slug), data).status_code == 409
-    assert fresh(incident).state == State.DECLARED
-
-
-def test_f11_every_act_sent_twice_happens_once_and_answers_the_same(ann: Client) -> None:
-    other = scene.severity("P2", 3, duties=[])
-    for slug in DEEDS:
-        incident = scene.incident()
-        if slug in ("reopen", "close"):
-            lifecycle.resolve(fresh(incident), body="Over.", by=None, at=NIGHT + minutes(9))
-        url = desk.act_on(incident, slug)
-        if slug == "correct":
-            url = desk.correct(incident, fresh(incident).notice.updates.get().public_id)  # type: ignore[union-attr]
-        data = desk.opened(ann, url) | {"body": "Words.", "words": "Words.", "reason": "So."}
-        if slug == "severity":
-            data |= {"severity": str(other.pk), "seen": str(other.pk)}
-        first = ann.post(url, data)
-        entries = incident.timeline.count()
-        second = ann.post(url, data)
-        assert (slug, first.headers.get("Location")) == (slug, desk.screen_of(incident))
-        assert (slug, second.headers.get("Location")) == (slug, desk.screen_of(incident))
-        assert (slug, incident.timeline.count()) == (slug, entries)
-
-
-def test_what_is_not_possible_any_more_is_said_in_words_and_nothing_is_lost(ann: Client) -> None:
-    incident = scene.incident()
-    url = desk.act_on(incident, "update")
-    data = desk.opened(ann, url, body="My words.")
-    lifecycle.resolve(fresh(incident), body="Over.", by=None, at=NOW)
-    data["version"] = str(fresh(incident).version)
-    refused = ann.post(url, data)
-    assert desk.mistakes(refused) == {"__all__": ["INC-2026-0001 is resolved; you cannot post an update."]}
-    assert desk.sent(refused)["body"] == "My words."
-
-
-def test_the_form_of_an_act_out_of_season_leads_back_to_the_screen(ann: Client) -> None:
-    incident = scene.incident()
-    response = ann.get(desk.act_on(incident, "reopen"), follow=True)
-    assert response.redirect_chain == [(desk.screen_of(incident), 302)]
-    assert [str(m) for m in response.context["messages"]] == [
-        "INC-2026-0001 is declared: “Reopen” is not possible now."
-    ]
-
-
-# --- who may, and how ---
-
-
-def urls_of(incident: Incident) -> dict[str, str]:
-    update = NoticeUpdate.objects.filter(notice__reference=incident.reference).first()
-    return {
-        slug: desk.correct(incident, update.public_id if update else "x")
-        if slug == "correct"
-        else desk.act_on(incident, slug)
-        for slug in DEEDS
-    }
-
-
-def test_a_get_changes_nothing_whatever_its_address(ann: Client) -> None:
-    incident = scene.incident()
-    before = (fresh(incident).version, incident.timeline.count(), NoticeUpdate.objects.count())
-    for url in urls_of(incident).values():
-        for query in ("", "?_act=1&body=x&words=x", f"?token={uuid.uuid4()}"):
-            ann.get(url + query)
-            ann.head(url + query)
-    assert (fresh(incident).version, incident.timeline.count(), NoticeUpdate.objects.count()) == before
-
-
-ROLES: dict[tuple[str, ...], set[str]] = {
-    (): set(),
-    ("view_incident",): set(),
-    ("declare",): set(),
-    ("publish",): {"acknowledge", "update", "note", "mitigate", "correct"},
-    ("command",): {"severity", "resolve", "reopen", "close", "false-alarm"},
-    ("publish", "command"): set(DEEDS),
-}
-
-
-@pytest.mark.parametrize("rights", ROLES)
-def test_each_role_may_do_its_acts_and_no_others(client: Client, rights: tuple[str, ...]) -> None:
-    desk.sit(client, *rights, name="role")
-    incident = scene.incident()
-    allowed = {
-        slug
-        for slug, url in urls_of(incident).items()
-        if client.post(url, {}).status_code != 403 and client.get(url).status_code != 403
-    }
-    assert allowed == ROLES[rights]
-
-
-@pytest.mark.parametrize("rights", ROLES)
-def test_the_screen_offers_each_role_only_its_buttons(client: Client, rights: tuple[str, ...]) -> None:
-    desk.sit(client, *rights, name="role")
-    incident = scene.incident()
-    response = client.get(desk.screen_of(incident))
-    if not rights:
-        assert response.status_code == 403
-        return
-    in_season = {"acknowledge", "update", "note", "mitigate", "severity", "resolve", "false-alarm"}
-    assert {deed.slug for deed in response.context["deeds"]} == ROLES[rights] & in_season
-
-
-def test_only_who_may_declare_declares_and_previews(client: Client) -> None:
-    for rights, answer in ((("publish", "command"), 403), (("declare",), 200)):
-        desk.sit(client, *rights, name="role")
-        assert client.get(desk.ADD).status_code == answer
-        assert client.post("/admin/incidents/incident/preview/", {}).status_code == answer
-
-
-def test_a_stranger_is_asked_to_sign_in(client: Client) -> None:
-    incident = scene.incident()
-    for url in [*urls_of(incident).values(), desk.ADD, desk.screen_of(incident), "/admin/incidents/incident/preview/"]:
-        assert client.post(url)["Location"].startswith("/admin/login/?next=")
-    assert incident.timeline.count() == 2
-
-
-@pytest.mark.parametrize("path", ["act/nonsense/", "act/correct/", "act/correct/nosuchupdate/", "act/note/preview/"])
-def test_what_is_not_there_is_not_found(ann: Client, path: str) -> None:
-    incident = scene.incident()
-    url = desk.screen_of(incident).replace("change/", path)
-    assert ann.post(url, {"token": str(uuid.uuid4())}).status_code == 404
-
-
-def test_no_state_can_be_posted_to_the_change_page_or_deleted(client: Client) -> None:
-    """R-201: even a superuser has acts, not fields."""
-    boss = scene.operator("boss", is_superuser=True)
-    client.force_login(boss)
-    incident = scene.incident()
-    answers: dict[str, Callable[[], Any]] = {
-        "change": lambda: client.post(desk.screen_of(incident), {"state": "closed"}),
-        "delete": lambda: client.post(desk.screen_of(incident).replace("change", "delete"), {"post": "yes"}),
-        "list": lambda: client.post(
-            "/admin/incidents/incident/", {"action": "delete_selected", "_selected_action": incident.pk, "post": "yes"}
-        ),
-        "edit": lambda: client.post(
-            "/admin/incidents/incident/",
-            {
-                "form-TOTAL_FORMS": 1,
-                "form-INITIAL_FORMS": 1,
-                "form-0-id": incident.pk,
-                "form-0-state": "closed",
-                "_save": 1,
-            },
-        ),
-    }
-    assert {name: answer().status_code for name, answer in answers.items()} == {
-        "change": 405,
-        "delete": 403,
-        "list": 200,
-        "edit": 200,
-    }
-    assert fresh(incident).state == State.DECLARED
-
-
-def test_a_form_without_the_browsers_token_is_refused() -> None:
-    strict = Client(enforce_csrf_checks=True)
-    desk.sit(strict, *desk.ALL)
-    incident = scene.incident()
-    for url in [*urls_of(incident).values(), desk.ADD, "/admin/incidents/incident/preview/"]:
-        assert strict.post(url, {}).status_code == 403
 
 
 def test_words_that_became_unsendable_meanwhile_are_refused_in_the_form(ann: Client) -> None:
