@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from django.templatetags.static import static
+
+from config.templatetags.public import asset
 
 
 def _asset(name: str) -> Any:
     """Asked per request: the address of static files is not known while settings are read."""
 
     def address(_request: HttpRequest) -> str:
-        return static(name)
+        return asset(name)
 
     return address
 
