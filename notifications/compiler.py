@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -56,6 +56,8 @@ _COLOURS = {
     "grey": ("#767e84", "#545c63", "#eceeea", "#8a9399", "#a4acb1", "#1e2326"),
 }
 _DARK = [(hue, *colours[3:]) for hue, colours in _COLOURS.items()]
+#: Ids are names, not secrets, and must not change when keys are rotated.
+_ID_KEY = b"heliograph.message-id"
 _SLOTS = ("to", "message_id", "thread", "unsubscribe", "manage")
 
 
@@ -79,6 +81,9 @@ class Mould:
     news: bytes
     lane: bytes
     first: bool
+    #: Make the tokens of the links.
+    leave: Callable[[bytes, int], bytes]
+    manage: Callable[[bytes, int], bytes]
     #: Whether an identical copy may follow when nobody can know if the first left (reliability.md 3.3).
     repeats: bool
 
@@ -91,8 +96,8 @@ class Mould:
         # The first of a lane is the root of its thread.
         values["message_id"] = self._id(self.lane if self.first else self.news, person)
         if "unsubscribe" in self.slots:
-            values["unsubscribe"] = tokens.seal(person, generation, tokens.UNSUBSCRIBE).encode()
-            values["manage"] = tokens.seal(person, generation, tokens.MANAGE).encode()
+            values["unsubscribe"] = self.leave(person, generation)
+            values["manage"] = self.manage(person, generation)
         if "thread" in self.slots:
             values["thread"] = self._id(self.lane, person)
         filled = [b""] * (2 * len(self.slots) + 1)
@@ -101,7 +106,7 @@ class Mould:
         return b"".join(filled)
 
     def _id(self, subject: bytes, person: bytes) -> bytes:
-        return hmac.digest(_id_key(), subject + person, "sha256")[:16].hex().encode()
+        return hmac.digest(_ID_KEY, subject + person, "sha256")[:16].hex().encode()
 
 
 def preview(story: Story, brand: Brand, subject: str, language: str = "en") -> Preview:
@@ -142,6 +147,8 @@ def mould(announcement_id: int, language: str) -> Mould:
         lane=hashlib.sha256(announcement.lane.encode()).digest(),
         # Each letter of a lane is a thread of its own.
         first=announcement.seq == 1 and announcement.kind != Kind.LETTER,
+        leave=tokens.sealer(tokens.UNSUBSCRIBE),
+        manage=tokens.sealer(tokens.MANAGE),
         repeats=announcement.on_doubt == Doubt.RETRY,
     )
 
@@ -270,8 +277,3 @@ def _packed(html: str) -> str:
 
 def _digest(pieces: list[str], slots: list[str]) -> str:
     return hashlib.sha256("\0".join([*pieces, *slots]).encode()).hexdigest()
-
-
-def _id_key() -> bytes:
-    """The key of Message-IDs; ids are names, not secrets, and must not change when keys are rotated."""
-    return b"heliograph.message-id"

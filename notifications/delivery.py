@@ -144,8 +144,7 @@ class _Sender:
 
     def _send(self, item: Item) -> None:
         if item.stale:
-            persist(lambda: queue.release([item]))
-            persist(queue.expire)
+            self._settle(item, Fate.DEAD if item.attempts else Fate.SUPPRESSED, item.reason or "Expired")
             return
         if not item.address:
             self._settle(item, Fate.SUPPRESSED, "The subscriber was erased.")

@@ -468,7 +468,7 @@ def test_backoff_grows_with_full_jitter() -> None:
 
 def test_a_few_bad_addresses_are_not_an_outage() -> None:
     """F04: 2 % of the last 500 may be wrong."""
-    guard, item = breaker.Breaker(), queue.Item(1, 1, 1, "email", "a@b.c", b"", 0, "en", 0, 0, False)
+    guard, item = breaker.Breaker(), queue.Item(1, 1, 1, "email", "a@b.c", b"", 0, "en", 0, 0, "", False)
     for _ in range(490):
         guard.fine()
     assert [guard.refused(item) for _ in range(10)] == [[]] * 10
