@@ -106,7 +106,7 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
     ).order_by("pk")
     held = unsent.select_for_update(skip_locked=True, of=("self",)).values("pk")
     overtaken = f"Overtaken by update {chunk.news.seq}."
-    Delivery.objects.filter(pk__in=held, fate__in=UNSENT).update(
+    Delivery.objects.filter(pk__in=held).update(
         fate=Fate.SUPPRESSED,
         reason=Case(
             When(copies__gt=0, then=Value(f"{overtaken} It may have left.")),

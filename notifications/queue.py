@@ -46,6 +46,10 @@ class Item(NamedTuple):
     stale: bool
 
 
+# Each statement that moves many rows picks and locks them first, once, and then says no more of their fates:
+# the lock (on SQLite: being the only writer) is the compare-and-swap. Where the planner sees a rare fate in the
+# outer statement it walks that fate's small index for every picked row (14 s for 10,000 blocked rows).
+
 CLAIM = """
 WITH picked AS MATERIALIZED (
     SELECT id FROM notifications_delivery
@@ -54,7 +58,7 @@ WITH picked AS MATERIALIZED (
 )
 UPDATE notifications_delivery
 SET fate = 'leased', fence = fence + 1, lease_until = {now_plus}
-WHERE fate = 'pending' AND id IN (SELECT id FROM picked)
+WHERE id IN (SELECT id FROM picked)
 RETURNING id, fence
 """
 
@@ -112,15 +116,12 @@ UPDATE notifications_delivery SET fate = 'suppressed', reason = %s, settled_at =
 WHERE id = %s AND fence = %s AND fate = 'leased' AND lease_until > {now}
 """
 
-# From here on each statement picks its rows first and once: as a plain IN (…) the planner may pick them anew
-# for every row it updates, which is quadratic (0.3 s for 500 blocked rows).
-
 REAP_LEASED = """
 WITH picked AS MATERIALIZED (
     SELECT id FROM notifications_delivery WHERE fate = 'leased' AND lease_until < {now} {skip_locked}
 )
 UPDATE notifications_delivery SET fate = 'pending', lease_until = NULL
-WHERE fate = 'leased' AND lease_until < {now} AND id IN (SELECT id FROM picked)
+WHERE id IN (SELECT id FROM picked)
 """
 
 REAP_SENDING = """
@@ -131,7 +132,7 @@ UPDATE notifications_delivery SET
     fate = CASE WHEN copies < {max_copies} AND {may_repeat} THEN 'pending' ELSE 'uncertain' END,
     settled_at = CASE WHEN copies < {max_copies} AND {may_repeat} THEN NULL ELSE {now} END,
     reason = 'The worker was lost while handing it over; it may have left.', lease_until = NULL
-WHERE fate = 'sending' AND lease_until < {now} AND id IN (SELECT id FROM picked)
+WHERE id IN (SELECT id FROM picked)
 """
 MAY_REPEAT = (
     "EXISTS (SELECT 1 FROM notifications_announcement a "
@@ -151,7 +152,7 @@ WITH picked AS MATERIALIZED (
 UPDATE notifications_delivery SET fate = 'suppressed', settled_at = {now}, lease_until = NULL,
     reason = CASE copies WHEN 0 THEN 'Overtaken by a newer update.'
         ELSE 'Overtaken by a newer update; it may have left.' END
-WHERE fate IN ('blocked', 'pending', 'leased') AND id IN (SELECT id FROM picked)
+WHERE id IN (SELECT id FROM picked)
 """
 
 #: A statement of its own, never part of an outcome's: that would miss rows inserted meanwhile (trap 2 of 2.0).
@@ -166,7 +167,7 @@ WITH picked AS MATERIALIZED (
             AND older.channel = newer.channel AND older.fate IN ('blocked', 'pending', 'leased', 'sending')))
     {skip_locked_newer}
 )
-UPDATE notifications_delivery SET fate = 'pending' WHERE fate = 'blocked' AND id IN (SELECT id FROM picked)
+UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM picked)
 """
 
 #: Only of news that expired lately: the sweep must not read all of history. Older ones end when they are claimed.
@@ -179,7 +180,7 @@ WITH picked AS MATERIALIZED (
 UPDATE notifications_delivery SET settled_at = {now}, lease_until = NULL,
     fate = CASE attempts WHEN 0 THEN 'suppressed' ELSE 'dead' END,
     reason = CASE attempts WHEN 0 THEN 'Expired' ELSE reason END
-WHERE fate IN ('pending', 'blocked') AND id IN (SELECT id FROM picked)
+WHERE id IN (SELECT id FROM picked)
 """
 
 _DIALECTS = {
