@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -62,14 +63,10 @@ class Command(BaseCommand):
             thread.join()
 
     def _senders(self, pool: str, over: threading.Event) -> None:
-        while not over.is_set():
-            _guarded(lambda: delivery.drain(pool, lying_for=self.patience))
-            over.wait(POLL_SECONDS)
+        _rounds(lambda: delivery.drain(pool, lying_for=self.patience), over, every=POLL_SECONDS)
 
     def _sweeper(self, over: threading.Event) -> None:
-        while not over.is_set():
-            _guarded(lambda: _sweep(self.patience))
-            over.wait(SWEEP_SECONDS if self.patience else POLL_SECONDS)
+        _rounds(lambda: _sweep(self.patience), over, every=SWEEP_SECONDS if self.patience else POLL_SECONDS)
 
 
 def _sweep(patience: float) -> None:
@@ -79,13 +76,16 @@ def _sweep(patience: float) -> None:
         fanout.expand(announcement.pk)
 
 
-def _guarded(round_: Any) -> None:
-    """One round; the next one tries again whatever happened to this one."""
-    try:
-        round_()
-    except AWAY as error:
-        log.warning("The database is away: %s", error)
-        connections.close_all()
-    except Exception:
-        log.exception("A round of the dispatcher failed; the next one follows.")
-        connections.close_all()
+def _rounds(once: Callable[[], object], over: threading.Event, *, every: float) -> None:
+    """Round after round; the next one tries again whatever happened to this one."""
+    while not over.is_set():
+        try:
+            once()
+        except AWAY as error:
+            log.warning("The database is away: %s", error)
+            connections.close_all()
+        except Exception:
+            log.exception("A round of the dispatcher failed; the next one follows.")
+            connections.close_all()
+        over.wait(every)
+    connections.close_all()
