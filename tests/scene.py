@@ -8,8 +8,8 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from incidents import lifecycle
-from incidents.enums import DutyKind, Publicity, Standing, Start, Unit
-from incidents.models import Duty, Incident, Policy, PolicyVersion, Severity
+from incidents.enums import DutyKind, Publicity, Setting, Standing, Start, Unit, Wire
+from incidents.models import ChannelRule, Duty, Incident, Policy, PolicyVersion, Severity
 from notifications.models import Brand, Subscriber, Topic
 from status.enums import Level, Phase
 from status.models import Component, Group
@@ -57,9 +57,14 @@ def component(name: str = "API", group: str = "", **changes: Any) -> Component:
 
 
 def severity(
-    code: str = "P0", rank: int = 1, *, duties: list[dict[str, Any]] | None = None, **changes: Any
+    code: str = "P0",
+    rank: int = 1,
+    *,
+    duties: list[dict[str, Any]] | None = None,
+    mail: Setting | None = Setting.ON,
+    **changes: Any,
 ) -> Severity:
-    """A level of a policy of its own, in force. ``duties`` default to those of B's P0."""
+    """A level of a policy of its own, in force. ``duties`` default to those of B's P0; ``mail`` is its grid's cell."""
     policy, _ = Policy.objects.get_or_create(slug=f"policy-{code.lower()}", defaults={"name": f"Policy of {code}"})
     found = Severity.objects.filter(version__policy=policy, code=code).first()
     if found:
@@ -69,6 +74,8 @@ def severity(
     made = Severity.objects.create(version=version, rank=rank, code=code, **values)
     for duty in P0_DUTIES if duties is None else duties:
         Duty.objects.create(severity=made, **duty)
+    if mail:
+        ChannelRule.objects.create(severity=made, wire=Wire.EMAIL, setting=mail)
     # Versions are filled while they are drafts; in force they are frozen (R-102).
     PolicyVersion.objects.filter(pk=version.pk).update(standing=Standing.IN_FORCE, in_force_at=NIGHT)
     return Severity.objects.get(pk=made.pk)

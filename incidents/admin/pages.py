@@ -248,6 +248,7 @@ def _levels_data(levels: list[Severity]) -> dict[str, Any]:
             "policy": level.version.policy_id,
             "cadence": severities.cadence(level),
             "told": severities.is_told(level),
+            "mails": severities.mails(level),
         }
         for level in levels
     }

@@ -23,7 +23,7 @@ from status.publishing import SMS_LENGTH, Draft
 
 from .base import LONGEST, ActForm, words
 from .moments import Moment
-from .severities import cadence
+from .severities import cadence, mails
 
 #: Blanks that only a person can fill; each has a field of its own, shown while the words ask for it.
 BLANKS = {
@@ -68,7 +68,7 @@ class ComposerForm(ActForm):
         #: What could be read so far; errors that ``clean`` finds do not take it away from the preview.
         self.read: dict[str, Any] = {}
         chosen = self._first_template()
-        start: dict[str, Any] = {"phase": self.phases[0], "promise": self._default_promise()}
+        start: dict[str, Any] = {"phase": self.phases[0], "promise": self._default_promise(), "tell": mails(level)}
         if chosen:
             start |= {"template": chosen.pk, "phase": chosen.phase, "body": chosen.body.strip(), "sms": chosen.sms}
         options["initial"] = start | (options.get("initial") or {})
@@ -140,12 +140,12 @@ class ComposerForm(ActForm):
     @property
     def brand(self) -> Brand | None:
         """Who speaks; None before a brand is set up."""
-        raise NotImplementedError
+        return None
 
     @property
     def ranked(self) -> Severity | None:
         """The severity that decides who is told."""
-        raise NotImplementedError
+        return self.level
 
     @property
     def concerned(self) -> list[Component]:
@@ -187,13 +187,22 @@ class ComposerForm(ActForm):
         return Draft(
             phase=Phase(self.known("phase") or self.phases[0]),
             body=fill(self.known("body", "") or "", values).strip(),
-            sms=fill(self.known("sms", "") or "", values).strip(),
+            sms=self._sms(values),
             next_update_by=self.promised,
         )
 
+    def _sms(self, values: Mapping[str, str]) -> str:
+        """The text message. A template's own that nobody touched is used when it can be filled, and never in the way:
+        blank, it is made from the words for the public.
+        """
+        written = str(self.known("sms", "") or "").strip()
+        filled = fill(written, values).strip()
+        untouched = any(written == template.sms.strip() for template in self.templates)
+        return "" if untouched and find_placeholders(filled) else filled
+
     def blanks(self) -> list[tuple[forms.BoundField, bool]]:
         """The fields for blanks, and whether the words ask for them now."""
-        asked = find_placeholders(f"{self['body'].value() or ''} {self['sms'].value() or ''}")
+        asked = find_placeholders(f"{self['body'].value() or ''} {self._sms({})}")
         return [
             (field, name in asked or bool(field.errors))
             for name, field in ((name, self[f"blank_{name}"]) for name in BLANKS)

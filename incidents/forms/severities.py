@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from incidents.enums import DutyKind, Publicity, Standing, Unit
+from incidents.enums import Audience, DutyKind, Publicity, Setting, Standing, Unit, Wire
 from incidents.models import Duty, Incident, PolicyVersion, Severity
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60}
@@ -55,8 +55,8 @@ class SeverityChoice(forms.TypedChoiceField):
 
 
 def for_declaring() -> list[Severity]:
-    """Every level in force that is not maintenance, the default policy's first. Two queries."""
-    found = Severity.objects.in_force().filter(is_maintenance=False).prefetch_related("duties")
+    """Every level in force that is not maintenance, the default policy's first. Three queries."""
+    found = Severity.objects.in_force().filter(is_maintenance=False).prefetch_related("duties", "channel_rules")
     return list(found.order_by("-version__policy__is_default", "version__policy__name", "version", "rank"))
 
 
@@ -90,6 +90,12 @@ def cadence(level: Severity | None) -> int | None:
 def is_told(level: Severity | None) -> bool:
     """Whether the form starts with "publish now": unless the policy keeps this level inside."""
     return level is None or level.publicity not in (Publicity.INTERNAL, Publicity.NEVER)
+
+
+def mails(level: Severity | None) -> bool:
+    """Whether the form starts with "tell subscribers": the channel grid says on; "ask" waits for a person (R-112)."""
+    wanted = {(Wire.EMAIL, Audience.PUBLIC, Setting.ON)}
+    return level is None or any((r.wire, r.audience, r.setting) in wanted for r in level.channel_rules.all())
 
 
 def in_short(level: Severity) -> str:

@@ -82,6 +82,7 @@ class Draftable(models.Model):
 
     @property
     def part_of(self) -> PolicyVersion:
+        """The version it belongs to; every kind of part knows its own way there."""
         raise NotImplementedError
 
 

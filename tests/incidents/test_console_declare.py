@@ -356,3 +356,28 @@ class _Counter:
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.seen += 1
         return execute(sql, params, many, context)
+
+
+@pytest.mark.parametrize(("setting", "told"), [("on", True), ("ask", False), ("off", False), (None, False)])
+def test_r112_the_channel_grid_presets_whether_subscribers_are_told(
+    client: Client, db: None, setting: Any, told: bool
+) -> None:
+    scene.brand()
+    level = scene.severity("P1", 2, mail=setting)
+    Policy.objects.filter(pk=level.version.policy_id).update(is_default=True)
+    desk.sit(client, *desk.ALL)
+    assert ("tell" in desk.opened(client, ADD)) is told
+
+
+def test_a_text_message_that_nobody_touched_is_never_in_the_way(ann: Client) -> None:
+    """The template's text message asks for what is affected; the operator's own words do not."""
+    UpdateTemplate.objects.update(sms="{{issue}}: affected {{impact}}")
+    api = scene.component("API")
+    words = {"body": "Search is slow.", f"levels-{api.pk}": Level.OPERATIONAL.value}
+    assert ann.post(ADD, full(ann, **words)).status_code == 302
+    assert Notice.objects.get().updates.get().sms == ""
+
+    refused = ann.post(ADD, full(ann, **words, sms="My own: {{impact}}"))
+    assert desk.mistakes(refused) == {
+        "levels": ["The words ask for {{impact}}. Mark what is affected, or remove it from the text."]
+    }

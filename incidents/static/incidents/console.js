@@ -125,6 +125,7 @@
       const level = levels[radio.value];
       if (!level) return;
       if (!touched.has("publish")) each(`[name=publish][value=${level.told ? "now" : "later"}]`, (r) => { r.checked = true; }, form);
+      if (!touched.has("tell") && field("tell")) field("tell").checked = level.mails;
       if (!touched.has("promise")) each(`[name=promise][value="${level.cadence || 60}"]`, (r) => { r.checked = true; }, form);
       narrow();
     }), form);
@@ -132,7 +133,9 @@
     /* Blanks: a field appears while the words ask for it. */
     const blanks = () => {
       if (!body) return;
-      const words = `${body.value} ${sms ? sms.value : ""}`;
+      // A template's own text message that nobody touched asks for nothing: blank, it is made from the words.
+      const own = sms && Object.values(templates).some((template) => template.sms === sms.value);
+      const words = `${body.value} ${sms && !own ? sms.value : ""}`;
       each("[data-blank]", (box) => { box.hidden = !new RegExp(`\\{\\{\\s*${box.dataset.blank}\\s*\\}\\}`).test(words); }, form);
     };
 
