@@ -21,6 +21,7 @@ from notifications import bell, closing
 from notifications.enums import UNSENT, Fate
 from notifications.models import Announcement, Delivery, Subscriber
 from notifications.models.audience import SubscriberQuerySet
+from notifications.models.outbox import DeliveryQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ class _Chunk:
     after: int
     upto: int
     last: bool
+
+    def rows(self) -> DeliveryQuerySet:
+        """Deliveries of any news to people of this stretch: keeps every look-up within the chunk."""
+        return Delivery.objects.filter(subscriber__gt=self.after, subscriber__lte=self.upto)
 
     def readers(self) -> SubscriberQuerySet:
         return Subscriber.objects.reached_by(self.news).filter(pk__gt=self.after, pk__lte=self.upto)
@@ -99,11 +104,15 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
     Rows that a worker is just moving are stepped over: the new row then starts blocked, and
     ``queue.promote`` decides when the old one has come to rest.
     """
-    unsent = Delivery.objects.filter(
-        announcement__in=older,
-        subscriber__in=chunk.readers().values("pk"),
-        fate__in=UNSENT,
-    ).order_by("pk")
+    unsent = (
+        chunk.rows()
+        .filter(
+            announcement__in=older,
+            subscriber__in=chunk.readers().values("pk"),
+            fate__in=UNSENT,
+        )
+        .order_by("pk")
+    )
     held = unsent.select_for_update(skip_locked=True, of=("self",)).values("pk")
     overtaken = f"Overtaken by update {chunk.news.seq}."
     Delivery.objects.filter(pk__in=held).update(
@@ -119,7 +128,7 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
 
 def _insert(chunk: _Chunk, older: list[int]) -> None:
     """INSERT … SELECT of the readers: who they are is said once, in ``SubscriberQuerySet.reached_by``."""
-    rows = Delivery.objects.filter(subscriber=OuterRef("pk"), channel=OuterRef("channel"))
+    rows = chunk.rows().filter(subscriber=OuterRef("pk"), channel=OuterRef("channel"))
     fates: list[When] = []
     reason: Combinable = Value("")
     settled: Combinable = Value(None, output_field=_MOMENT)
