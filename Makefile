@@ -40,7 +40,7 @@ browser: setup ## The flow test in a real headless Chromium
 	@$(PYTEST) -m browser --junitxml=$(RESULTS)/browser.xml $(ARGS)
 
 drills: setup ## Break things on purpose and count what was lost; one line per drill
-	@$(PY) -m tests.services $(PYTEST) -m drill -s -q --no-header $(ARGS)
+	@$(PY) -m tests.services $(PY) -m tests.drills $(ARGS)
 
 bench: setup ## Measure page and fan-out beside their references; one line per figure
 	@$(PY) -m tests.services $(PY) -m tests.bench $(ARGS)
