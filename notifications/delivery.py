@@ -19,7 +19,7 @@ from random import SystemRandom
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connections, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from notifications import closing, queue
@@ -237,20 +237,6 @@ def sweep() -> None:
 def backoff(attempts: int) -> float:
     """Seconds until the next try: full jitter over 30 s · 2ⁿ, at most 15 minutes (F04)."""
     return _random.uniform(1.0, min(BACKOFF_CAP, BACKOFF * 2 ** min(attempts, 10)))
-
-
-def summary(announcement_ids: Sequence[int]) -> dict[int, dict[Fate, int]]:
-    """How many deliveries of each announcement are in each fate. One query."""
-    counts: dict[int, dict[Fate, int]] = {pk: {} for pk in announcement_ids}
-    rows = Delivery.objects.filter(announcement__in=announcement_ids).order_by().values_list("announcement", "fate")
-    for pk, fate, count in rows.annotate(count=Count("pk")):
-        counts[pk][Fate(fate)] = count
-    return counts
-
-
-def audience_size(kind: str, rank: int | None, topics: list[int], at: datetime) -> int:
-    """How many people news of this scope would reach (R-206). One query."""
-    return Subscriber.objects.interested(kind=kind, rank=rank, topics=topics, at=at).count()
 
 
 @transaction.atomic

@@ -214,7 +214,7 @@ def _announce(notice: Notice, draft: Draft, *, at: datetime) -> None:
     outbox.announce(
         story,
         subject=subject(notice.brand, story),
-        lane=f"notice:{notice.public_id}:{notice.generation}",
+        lane=notice.lanes[-1],
         kind=Kind.MAINTENANCE if notice.kind == NoticeKind.MAINTENANCE else Kind.INCIDENT,
         rank=notice.rank,
         brand=notice.brand,

@@ -66,6 +66,11 @@ class Notice(models.Model):
     def __str__(self) -> str:
         return f"{self.reference} {self.title}"
 
+    @property
+    def lanes(self) -> list[str]:
+        """The lanes of messages about it, oldest first; the last is the one in use (F12)."""
+        return [f"notice:{self.public_id}:{generation}" for generation in range(1, self.generation + 1)]
+
 
 class NoticeUpdate(models.Model):
     """Public words, stored once; page, feed, mail, SMS and webhook all read this row.

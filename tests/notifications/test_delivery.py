@@ -478,25 +478,6 @@ def test_a_few_bad_addresses_are_not_an_outage() -> None:
 # --- what operators see and do --------------------------------------------------------
 
 
-def test_a_summary_is_one_query(django_assert_num_queries: object) -> None:
-    readers(3)
-    one, two = told(), told(lane="two")
-    Delivery.objects.filter(announcement=two).update(fate=Fate.ACCEPTED)
-    with django_assert_num_queries(1):  # type: ignore[operator]
-        assert delivery.summary([one.pk, two.pk, 999]) == {
-            one.pk: {Fate.PENDING: 3},
-            two.pk: {Fate.ACCEPTED: 3},
-            999: {},
-        }
-
-
-def test_the_size_of_an_audience_is_one_query(django_assert_num_queries: object) -> None:
-    reader("all")
-    reader("worst-only", least_rank=1)
-    with django_assert_num_queries(1):  # type: ignore[operator]
-        assert delivery.audience_size("incident", 2, [], timezone.now()) == 1
-
-
 def test_only_failures_are_sent_again(relay: Relay) -> None:
     """R-804: bounced, failed and unknown ones; an address that bounced gets another chance."""
     people = readers(4)
