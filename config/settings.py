@@ -176,6 +176,8 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = SMTP["starttls"], SMTP["tls"]
 DELIVERY_CONNECTIONS = env.int("DELIVERY_CONNECTIONS", 4)
 # How long a claimed row may stay with a worker before the reaper takes it back (F01).
 DELIVERY_LEASE_SECONDS = env.int("DELIVERY_LEASE_SECONDS", 30)
+# Asked for after every audit that found nothing: whoever waits for it alarms when it stays away (F22).
+DEAD_MAN_URL = env.str("DEAD_MAN_URL", "")
 
 # --- Public page -----------------------------------------------------------------
 

@@ -253,7 +253,7 @@ def send_again(deliveries: Iterable[Delivery], *, by: AbstractBaseUser, at: date
     chosen = wanted.filter(welcome, ~Exists(told_more), announcement__expires_at__gt=at)
     # Held in this order by everybody, so that two operators cannot block each other.
     ids = list(chosen.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
-    Subscriber.objects.filter(deliveries__in=ids, bounced_at__isnull=False).update(bounced_at=None)
+    Subscriber.objects.filter(deliveries__in=ids, bounced_at__isnull=False).update(bounced_at=None, changed_at=at)
     words = f"Sent again by {by.get_username()}."
     again = Delivery.objects.filter(pk__in=ids, fate__in=(Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN)).update(
         fate=Fate.PENDING, reason=words, next_at=at, settled_at=None, attempts=0, copies=0, fence=F("fence") + 1

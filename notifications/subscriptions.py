@@ -168,6 +168,8 @@ def choose(subscriber: Subscriber, choice: Choice, *, at: datetime) -> Subscribe
     if not subscriber.is_active:
         raise NotAllowed("You are not subscribed at the moment.")
     _write_choice(subscriber, choice)
+    subscriber.changed_at = at
+    subscriber.save(update_fields=["changed_at"])
     return subscriber
 
 

@@ -95,7 +95,7 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
         return self.interested(
             kind=announcement.kind,
             rank=announcement.rank,
-            topics=list(announcement.topics.values_list("pk", flat=True)),
+            topics=[topic.pk for topic in announcement.topics.all()],
             at=announcement.published_at,
         )
 
@@ -126,6 +126,12 @@ class Subscriber(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
     bounced_at = models.DateTimeField(null=True, blank=True, help_text="The address was refused for good.")
+    changed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Last time they chose anew what to hear, or were given another chance. "
+        "Whether they got earlier news is not audited any more.",
+    )
     #: Counts up when links in old mail must stop working (the address left and came back).
     generation = models.PositiveIntegerField(default=0)
 

@@ -58,7 +58,9 @@ class Announcement(models.Model):
         constraints = [models.UniqueConstraint(fields=["lane", "seq"], name="one_announcement_per_lane_position")]
         indexes = [
             # Read by the fan-out sweep every few seconds.
-            models.Index(fields=["id"], condition=Q(expanded_at__isnull=True), name="announcement_unexpanded")
+            models.Index(fields=["id"], condition=Q(expanded_at__isnull=True), name="announcement_unexpanded"),
+            # Read by the auditor every minute and by the dashboard.
+            models.Index(fields=["published_at"], name="announcement_recent"),
         ]
 
     def __str__(self) -> str:
