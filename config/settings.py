@@ -179,6 +179,18 @@ DELIVERY_LEASE_SECONDS = env.int("DELIVERY_LEASE_SECONDS", 30)
 # Asked for after every audit that found nothing: whoever waits for it alarms when it stays away (F22).
 DEAD_MAN_URL = env.str("DEAD_MAN_URL", "")
 
+# --- The subscribe form ---------------------------------------------------------
+
+# Sign-ups that are taken in one hour (S16); what is over a limit is answered in the same words.
+SIGN_UPS_PER_IP = env.int("SIGN_UPS_PER_IP", 5)
+SIGN_UPS_PER_NETWORK = env.int("SIGN_UPS_PER_NETWORK", 30)
+SIGN_UPS_PER_DOMAIN = env.int("SIGN_UPS_PER_DOMAIN", 200)
+SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 2_000)
+# How many proxies of ours stand in front and append to X-Forwarded-For; 0: the header is not believed.
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
+# Keys the hashes of addresses that may not be mailed (S29). Set it before SECRET_KEY is ever changed for good.
+SUPPRESSION_KEY = env.str("SUPPRESSION_KEY", "") or SECRET_KEY
+
 # --- Public page -----------------------------------------------------------------
 
 # Pressed pages: written whole on every change, read by the web process and by any CDN.

@@ -58,3 +58,11 @@ class Tier(TextChoices):
     ENTERPRISE = "enterprise", "Enterprise"
     BUSINESS = "business", "Business"
     STANDARD = "standard", "Standard"
+
+
+class Silence(TextChoices):
+    """Why an address is on the suppression list (S29)."""
+
+    ERASED = "erased", "Erased on request"
+    COMPLAINED = "complained", "Marked our mail as spam"
+    BOUNCED = "bounced", "Refused mail for good"

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 
-from notifications import bell, outbox, tokens
-from notifications.enums import UNSENT, Channel, Fate
+from notifications import bell, erasure, outbox, suppression, tokens
+from notifications.enums import UNSENT, Channel, Fate, Silence
 from notifications.models import Brand, Delivery, SignUp, Subscriber, Topic
 from notifications.outbox import Letter
 
@@ -65,16 +66,18 @@ class Choice:
 
 
 @transaction.atomic
-def ask(address: str, choice: Choice, *, at: datetime) -> None:
+def ask(address: str, choice: Choice, *, at: datetime, network: str = "") -> None:
     """Note that somebody wants to subscribe; ``address`` is in its normal form (``addresses.normal``).
+
+    ``network`` is where from, as ``limits.network`` writes it: part of the proof of consent (S29).
 
     Does the same work whoever the address belongs to: it never looks at the subscribers (S15).
     """
     SignUp.objects.bulk_create(
-        [SignUp(address=address, choice=choice.as_json(), asked_at=at)],
+        [SignUp(address=address, choice=choice.as_json(), asked_at=at, asked_from=network)],
         update_conflicts=True,
         unique_fields=["address"],
-        update_fields=["choice", "asked_at"],
+        update_fields=["choice", "asked_at", "asked_from"],
     )
     transaction.on_commit(bell.ring_sign_ups, robust=True)
 
@@ -103,13 +106,13 @@ def _answer_one(pk: int, at: datetime) -> bool:
     sign_up = SignUp.objects.select_for_update(skip_locked=True).filter(pk=pk).first()
     if sign_up is None:
         return False
-    subscribe(sign_up.address, Choice.from_json(sign_up.choice), at=at)
+    subscribe(sign_up.address, Choice.from_json(sign_up.choice), at=at, network=sign_up.asked_from)
     sign_up.delete()
     return True
 
 
 @transaction.atomic
-def subscribe(address: str, choice: Choice, *, at: datetime) -> Subscriber:
+def subscribe(address: str, choice: Choice, *, at: datetime, network: str = "") -> Subscriber:
     """Begin a double opt-in (R-802): keep the choice and mail a link that confirms it.
 
     Who is subscribed already gets a link to their settings instead, and nothing of theirs changes:
@@ -120,6 +123,8 @@ def subscribe(address: str, choice: Choice, *, at: datetime) -> Subscriber:
     subscriber = Subscriber.objects.select_for_update().get(channel=Channel.EMAIL, address=address)
     if not subscriber.is_active:
         _write_choice(subscriber, choice)
+        subscriber.signed_up_from = network
+        subscriber.save(update_fields=["signed_up_from"])
     if _may_write(subscriber, at):
         _write(subscriber, at)
     return subscriber
@@ -156,8 +161,10 @@ def confirm(subscriber: Subscriber, *, at: datetime) -> Subscriber:
         subscriber.generation += 1
     subscriber.confirmed_at = at
     subscriber.unsubscribed_at = subscriber.bounced_at = None
+    subscriber.consent_at, subscriber.consent_source = at, "Sign-up form, confirmed by a link in a mail"
     _forget_letters(subscriber)
     subscriber.save()
+    suppression.lift(subscriber.channel, subscriber.address)
     return subscriber
 
 
@@ -183,7 +190,8 @@ def rejoin(subscriber: Subscriber, *, at: datetime) -> Subscriber:
     subscriber = _locked(subscriber)
     if subscriber.is_active:
         return subscriber
-    if subscriber.confirmed_at is None or subscriber.bounced_at is not None:
+    unreached = subscriber.confirmed_at is None or subscriber.bounced_at is not None
+    if unreached or suppression.holds(subscriber.channel, subscriber.address):
         raise NotAllowed("Please subscribe again, so that we can check that mail reaches you.")
     subscriber.confirmed_at, subscriber.unsubscribed_at = at, None
     subscriber.save(update_fields=["confirmed_at", "unsubscribed_at"])
@@ -215,6 +223,22 @@ def unsubscribe_all(ids: Sequence[int], *, at: datetime) -> int:
         )
         _stop_queued(Delivery.objects.filter(subscriber__in=going), at)
     return left
+
+
+@transaction.atomic
+def erase(subscriber: Subscriber, *, by: AbstractBaseUser | None, at: datetime) -> Subscriber:
+    """Forget a person for good (R-807, S29): only a hash remains, so that no import brings them back.
+
+    ``by`` is None when they asked for it themselves or a command did. Again changes nothing.
+    Customers' contacts are the customer's to keep: they are not touched.
+    """
+    subscriber = _locked(subscriber)
+    if subscriber.erased_at is not None:
+        return subscriber
+    suppression.add(subscriber.channel, subscriber.address, Silence.ERASED, at=at)
+    erasure.forget(subscriber, at=at)
+    log.info("Subscriber %s was erased by %s.", subscriber.pk, by.get_username() if by else "themselves or a command")
+    return Subscriber.objects.get(pk=subscriber.pk)
 
 
 def _chunks(ids: Sequence[int], size: int = 1000) -> Iterator[Sequence[int]]:

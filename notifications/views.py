@@ -97,6 +97,11 @@ def _manage(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
     form = None
     if act == "leave":
         subscriber, said = subscriptions.unsubscribe(subscriber, at=at), "left"
+    elif act == "erase":
+        return _show(request, "erase", subscriber=subscriber)
+    elif act == "erase for good":
+        subscriptions.erase(subscriber, by=None, at=at)
+        return _show(request, "erased")
     elif act == "rejoin":
         subscriber, said = subscriptions.rejoin(subscriber, at=at), "back"
     elif request.method == "POST":

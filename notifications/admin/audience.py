@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -87,19 +88,22 @@ class SubscriberAdmin(ModelAdmin):
     search_help_text = "Part of an e-mail address"
     autocomplete_fields = ["customer"]
     actions = ["unsubscribe_chosen"]
-    actions_detail = ["unsubscribe"]
+    actions_detail = ["unsubscribe", "erase"]
     fieldsets = [
         (None, {"fields": ["address", "state", "customer", "language"]}),
         ("Hears about", {"fields": ["components", "incidents", "wants_maintenance"]}),
         ("Moments", {"fields": ["created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at"]}),
+        ("Consent", {"fields": ["consent_at", "consent_source", "signed_up_from"]}),
     ]
     readonly_fields = [
         "address", "state", "language", "components", "incidents", "wants_maintenance",
         "created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at",
+        "consent_at", "consent_source", "signed_up_from",
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
         everybody: QuerySet[Subscriber] = super().get_queryset(request)
+        everybody = everybody.filter(erased_at__isnull=True)
         return everybody.prefetch_related("topics")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -109,6 +113,9 @@ class SubscriberAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Subscriber | None = None) -> bool:
         """A deleted address could be subscribed again as if it had never left."""
         return False
+
+    def has_erase_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm("notifications.erase_subscriber"))
 
     def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: bool) -> None:
         # Only what the form offers: the person may confirm or leave while the operator looks.
@@ -149,6 +156,30 @@ class SubscriberAdmin(ModelAdmin):
             messages.success(request, f"{subscriber.address} is unsubscribed.")
         response = HttpResponse()
         response.headers["HX-Redirect"] = reverse("admin:notifications_subscriber_change", args=[object_id])
+        return response
+
+    @action(
+        description="Erase",
+        icon="person_off",
+        permissions=["erase"],
+        variant=ActionVariant.DANGER,
+        dialog={
+            "title": "Erase this person for good?",
+            "description": "Address, choice and consent are forgotten; what was sent keeps its fate, without a name. "
+            "A hash stays, so that no import brings the address back. A customer's contact with the same address "
+            "is not touched.",
+            "form_submit_text": "Erase for good",
+        },
+    )
+    def erase(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        subscriber = Subscriber.objects.filter(pk=object_id).first()
+        if subscriber is not None:
+            assert isinstance(request.user, AbstractBaseUser)
+            erased = subscriptions.erase(subscriber, by=request.user, at=timezone.now())
+            self.log_change(request, erased, "Erased.")
+            messages.success(request, "Erased. Only a hash remains, which keeps imports from bringing them back.")
+        response = HttpResponse()
+        response.headers["HX-Redirect"] = reverse("admin:notifications_subscriber_changelist")
         return response
 
     @admin.action(description="Unsubscribe the selected addresses", permissions=["change"])

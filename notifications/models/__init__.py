@@ -1,7 +1,9 @@
 from .audience import Contact, Customer, SignUp, Subscriber, Topic
 from .audit import AuditRun
 from .brand import Brand
+from .imports import ImportFile
 from .outbox import Announcement, Delivery, Rendering
+from .suppression import Suppression, Tally
 
 __all__ = [
     "Announcement",
@@ -10,8 +12,11 @@ __all__ = [
     "Contact",
     "Customer",
     "Delivery",
+    "ImportFile",
     "Rendering",
     "SignUp",
     "Subscriber",
+    "Suppression",
+    "Tally",
     "Topic",
 ]

@@ -126,6 +126,14 @@ class Subscriber(models.Model):
     confirmed_at = models.DateTimeField(null=True, blank=True)
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
     bounced_at = models.DateTimeField(null=True, blank=True, help_text="The address was refused for good.")
+    #: Then ``address`` is a number, and nothing here says who it was; the row stays for the deliveries' sake (S29).
+    erased_at = models.DateTimeField(null=True, blank=True)
+    # The proof of consent (S29): when, and by what.
+    consent_at = models.DateTimeField("agreed", null=True, blank=True)
+    consent_source = models.CharField("proof of consent", max_length=200, blank=True)
+    signed_up_from = models.CharField(
+        max_length=43, blank=True, help_text="Network of the last sign-up, never a whole IP address."
+    )
     changed_at = models.DateTimeField(
         null=True,
         blank=True,
@@ -151,6 +159,12 @@ class Subscriber(models.Model):
                 name="subscriber_active",
             )
         ]
+        permissions = [
+            ("import_subscriber", "Can import subscribers"),
+            ("export_subscriber", "Can export up to 1,000 subscribers a day"),
+            ("export_all", "Can export any number of subscribers"),
+            ("erase_subscriber", "Can erase subscribers"),
+        ]
 
     def __str__(self) -> str:
         return self.address
@@ -170,6 +184,7 @@ class SignUp(models.Model):
     address = models.CharField(max_length=254, unique=True)
     choice = models.JSONField(help_text="What ``notifications.subscriptions.Choice.as_json`` wrote.")
     asked_at = models.DateTimeField()
+    asked_from = models.CharField(max_length=43, blank=True, help_text="The visitor's network: /24 or /48 (S29).")
 
     class Meta:
         ordering = ["asked_at", "id"]

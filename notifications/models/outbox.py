@@ -143,6 +143,8 @@ class Delivery(models.Model):
             models.Index(fields=["subscriber"], condition=Q(fate="blocked"), name="delivery_blocked"),
             # Read by the incident's delivery summary and the delivery log's filters.
             models.Index(fields=["announcement", "fate"], name="delivery_by_fate"),
+            # Read by erasure and by "did they get it?": letters only, news has no address of its own.
+            models.Index(fields=["address"], condition=~Q(address=""), name="delivery_by_address"),
         ]
 
     def __str__(self) -> str:
