@@ -163,7 +163,8 @@ def _applies(incident: Incident, severity: Severity, duty: Duty) -> bool:
     if duty.kind in PUBLIC and severity.publicity in (Publicity.INTERNAL, Publicity.NEVER):
         return False
     if duty.condition == Condition.LONG:
-        return incident.resolved_at is not None and incident.resolved_at - incident.started_at > LONG
+        over = incident.ended_at or incident.resolved_at
+        return over is not None and over - incident.started_at > LONG
     return duty.condition == Condition.ALWAYS
 
 
@@ -178,7 +179,9 @@ def _started(incident: Incident, duty: Duty, said: dict[str, datetime]) -> datet
     if duty.kind == DutyKind.PUBLIC_UPDATE:
         return said.get(Verb.PUBLISHED)
     if duty.kind == DutyKind.INTERNAL_UPDATE:
-        return said.get(Verb.NOTED, incident.declared_at)
+        return max(said.get(Verb.NOTED, incident.declared_at), incident.reopened_at or incident.declared_at)
+    if duty.kind == DutyKind.RESOLVE and incident.reopened_at:
+        return incident.reopened_at
     return {
         Start.IMPACT_STARTED: incident.started_at,
         Start.DETECTED: incident.detected_at,

@@ -111,14 +111,19 @@ def declare(
     )
     clock.open_duties(incident, at=at)
     if draft:
+        if draft.phase == Phase.MONITORING:
+            _move(incident, State.MITIGATED, at=at)
+            clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
         _publish(incident, draft, levels, by=by, at=at, tell=tell)
     return incident
 
 
 @transaction.atomic
 def acknowledge(incident: Incident, *, by: User | None, at: datetime, ask: Ask = Ask()) -> Incident:
-    """Say that somebody is working on it."""
+    """Say that somebody is working on it. What is over is reopened, not acknowledged."""
     incident = _take(incident, ask)
+    if incident.state != State.DECLARED:
+        raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; nothing is to acknowledge.")
     _move(incident, State.ACKNOWLEDGED, at=at)
     timeline.record(incident, Verb.ACKNOWLEDGED, by=by, at=at, token=ask.token)
     clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
@@ -165,6 +170,8 @@ def correct_update(
 ) -> Incident:
     """Replace the words of a public update; the old words stay in both books (R-205)."""
     incident = _take(incident, ask)
+    if incident.state == State.FALSE_ALARM:
+        raise NotAllowed(f"{incident.reference} was a false alarm and is off the page; its words stay as they are.")
     if hasattr(update, "corrected_by"):
         raise NotAllowed("This update has been corrected meanwhile. Correct its newest words.")
     corrected = publishing.correct(update, body, at=at, tell=tell)
@@ -273,9 +280,12 @@ def resolve(
 ) -> Incident:
     """Say that it is over: components come back unless another incident holds them down (R-207).
 
-    ``ended_at`` (default ``at``) is when it stopped to hurt; it may lie before we say so (R-1302).
+    ``ended_at`` (default ``at``) is when it stopped to hurt; it may lie before we say so (R-1302),
+    but not before the present round of trouble began.
     """
     incident = _take(incident, ask)
+    if ended_at and ended_at < incident.round_began_at:
+        raise NotAllowed(f"It cannot have stopped hurting before {incident.round_began_at:%H:%M} UTC, when it began.")
     _move(incident, State.RESOLVED, at=at)
     incident.ended_at = ended_at or at
     incident.save(update_fields=["ended_at"])
@@ -309,8 +319,11 @@ def reopen(
     if incident.state not in (State.RESOLVED, State.CLOSED):
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; it cannot be reopened.")
     _move(incident, State.ACKNOWLEDGED, at=at)
-    incident.ended_at = incident.resolved_at = incident.closed_at = None
-    incident.save(update_fields=["ended_at", "resolved_at", "closed_at"])
+    incident.mitigated_at = incident.ended_at = incident.resolved_at = incident.closed_at = None
+    incident.reopened_at = at
+    incident.save(update_fields=["mitigated_at", "ended_at", "resolved_at", "closed_at", "reopened_at"])
+    if draft.phase == Phase.MONITORING:
+        _move(incident, State.MITIGATED, at=at)
     timeline.record(incident, Verb.REOPENED, by=by, at=at, words=draft.body, token=ask.token)
     clock.drop(incident, *clock.AFTERWARDS, at=at, remark="Reopened.")
     if incident.notice:

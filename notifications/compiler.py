@@ -243,7 +243,15 @@ def _words(
 
 
 def _story(content: Mapping[str, Any]) -> dict[str, Any]:
-    lines = [{**line, "at": _moment(line["posted_at"]), **_colour(line["phase"])} for line in content["lines"]]
+    lines = [
+        {
+            **line,
+            "at": _moment(line["posted_at"]),
+            "corrected": _moment(line["corrected_at"]) if line.get("corrected_at") else None,
+            **_colour(line["phase"]),
+        }
+        for line in content["lines"]
+    ]
     return {
         "story": content,
         "newest": lines[0] if lines else None,

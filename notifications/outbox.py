@@ -25,12 +25,13 @@ LETTER_LIFE = timedelta(days=2)
 
 @dataclass(frozen=True)
 class Line:
-    """One update as a message shows it. ``posted_at`` is ISO 8601, UTC; ``html`` is already harmless."""
+    """One update as a message shows it. Moments are ISO 8601, UTC; ``html`` is already harmless."""
 
     phase: str
     posted_at: str
     text: str
     html: str
+    corrected_at: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from django.db.models import Q
+
 from status.enums import Level
 from status.models import Component, Impact
 
@@ -39,8 +41,9 @@ def set_levels(source: str, levels: Mapping[Component, Level], *, at: datetime) 
 
 
 def close_impacts(source: str, *, at: datetime) -> None:
-    """Let go of everything ``source`` holds down."""
-    _end(Impact.objects.open().filter(source=source), at)
+    """Let go of everything ``source`` holds down, and of what it was thought to hold down after ``at``."""
+    later = Q(ended_at__isnull=True) | Q(ended_at__gt=at)
+    _end(Impact.objects.filter(later, source=source), at)
 
 
 def void_impacts(source: str, *, at: datetime) -> None:

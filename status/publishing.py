@@ -14,7 +14,7 @@ from django.db import transaction
 
 from notifications import outbox
 from notifications.enums import Kind
-from notifications.models import Brand
+from notifications.models import Brand, Topic
 from notifications.outbox import Line, Story
 from status import ledger, reading
 from status.enums import OVER, Level, NoticeKind, Phase, PublicImpact
@@ -23,6 +23,8 @@ from status.models import Component, Notice, NoticeUpdate
 from status.page import press
 
 SMS_LENGTH = 480
+#: What stands in the subject in place of the phase when words were only corrected.
+CORRECTION = "Correction"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class Draft:
     @property
     def words(self) -> Words:
         return render(self.body)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whom news of a notice concern: severity ``rank`` 1–4 or None, and ``topics`` (none: everybody)."""
+
+    rank: int | None
+    topics: list[Topic]
+
+
+def scope(notice: Notice | None, rank: int | None, components: Iterable[Component]) -> Scope:
+    """The scope of the next news: as wide as what was told before, so that nobody misses the end (R-804)."""
+    topics = [component.topic for component in components]
+    if notice is None or notice.told_rank is None:
+        return Scope(rank, topics)
+    return Scope(rank and min(rank, notice.told_rank), [] if notice.told_everybody else topics)
 
 
 @transaction.atomic
@@ -105,7 +123,8 @@ def post(notice: Notice, draft: Draft, *, at: datetime, tell: bool = True) -> No
 def correct(update: NoticeUpdate, body: str, *, at: datetime, tell: bool = False) -> NoticeUpdate:
     """Replace the words of an update; the old ones stay in the book, the public reads the new (R-205).
 
-    Raises ``ValueError`` when the update was corrected before: the newest of the chain is corrected.
+    ``tell`` announces it as a correction, with where the notice stands now. Raises ``ValueError``
+    when the update was corrected before: the newest of the chain is corrected.
     """
     if hasattr(update, "corrected_by"):
         raise ValueError("This update has been corrected already; correct its newest words.")
@@ -114,7 +133,7 @@ def correct(update: NoticeUpdate, body: str, *, at: datetime, tell: bool = False
     corrected = _write(notice, draft, at=at, corrects=update)
     Notice.objects.filter(pk=notice.pk).update(updated_at=at)
     if tell:
-        _announce(notice, draft, at=at)
+        _announce(notice, _present(notice), at=at, headline=CORRECTION)
     press.soon(notice)
     return corrected
 
@@ -162,9 +181,9 @@ def draft_update_story(notice: Notice, draft: Draft, *, levels: Mapping[Componen
     return _notice_story(notice, draft, levels, lines)
 
 
-def subject(brand: Brand, story: Story) -> str:
-    """The subject line, after the brand's pattern (R-111)."""
-    values = {"brand": brand.name, "phase": story.phase, "title": story.title, "reference": story.reference}
+def subject(brand: Brand, story: Story, headline: str = "") -> str:
+    """The subject line, after the brand's pattern (R-111); ``headline`` stands in place of the phase."""
+    values = {"brand": brand.name, "phase": headline or story.phase, "title": story.title, "reference": story.reference}
     line = brand.subject_pattern
     for name, value in values.items():
         line = line.replace("{{" + name + "}}", value)
@@ -174,6 +193,8 @@ def subject(brand: Brand, story: Story) -> str:
 def _write(notice: Notice, draft: Draft, *, at: datetime, corrects: NoticeUpdate | None = None) -> NoticeUpdate:
     words = draft.words
     last = notice.updates.order_by("-seq").first()
+    # A correction repeats the levels of what it corrects: they are no news.
+    posted = notice.updates.filter(corrects__isnull=True).order_by("-seq").first()
     return NoticeUpdate.objects.create(
         notice=notice,
         seq=last.seq + 1 if last else 1,
@@ -184,7 +205,7 @@ def _write(notice: Notice, draft: Draft, *, at: datetime, corrects: NoticeUpdate
         sms=draft.sms,
         posted_at=at,
         next_update_by=None if draft.phase in OVER else draft.next_update_by,
-        affected=corrects.affected if corrects else _affected(notice, last),
+        affected=corrects.affected if corrects else _affected(notice, posted),
         corrects=corrects,
     )
 
@@ -205,20 +226,29 @@ def _affected(notice: Notice, last: NoticeUpdate | None) -> list[dict[str, str]]
     ]
 
 
-def _announce(notice: Notice, draft: Draft, *, at: datetime) -> None:
+def _present(notice: Notice) -> Draft:
+    """Where the notice stands now, in its newest words."""
+    newest = reading.told(notice.updates.all())[0]
+    return Draft(Phase(notice.phase), newest.body, next_update_by=notice.next_update_by)
+
+
+def _announce(notice: Notice, draft: Draft, *, at: datetime, headline: str = "") -> None:
     components = list(notice.components.select_related("topic"))
     held = ledger.levels(components)
     levels = {component: held.get(component.pk, Level.OPERATIONAL) for component in components}
     lines = [update.as_line() for update in reading.told(notice.updates.all())]
     story = _notice_story(notice, draft, levels, lines)
+    reach = scope(notice, notice.rank, components)
+    notice.told_rank, notice.told_everybody = reach.rank, not reach.topics
+    notice.save(update_fields=["told_rank", "told_everybody"])
     outbox.announce(
         story,
-        subject=subject(notice.brand, story),
+        subject=subject(notice.brand, story, headline),
         lane=notice.lanes[-1],
         kind=Kind.MAINTENANCE if notice.kind == NoticeKind.MAINTENANCE else Kind.INCIDENT,
-        rank=notice.rank,
+        rank=reach.rank,
         brand=notice.brand,
-        topics=[component.topic for component in components],
+        topics=reach.topics,
         at=at,
     )
 

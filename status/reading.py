@@ -27,7 +27,8 @@ class Told:
     next_update_by: datetime | None
 
     def as_line(self) -> Line:
-        return Line(self.phase.label, self.posted_at.isoformat(), self.text, self.html)
+        corrected = self.corrected_at.isoformat() if self.corrected_at else None
+        return Line(self.phase.label, self.posted_at.isoformat(), self.text, self.html, corrected)
 
 
 def told(updates: Iterable[NoticeUpdate]) -> list[Told]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -12,7 +12,6 @@ from django.db.models import Count
 
 from incidents.enums import Publicity
 from incidents.forms import ComposerForm
-from incidents.models import Severity
 from incidents.words import PLACEHOLDERS
 from notifications import compiler
 from notifications.enums import Channel, Kind
@@ -20,7 +19,6 @@ from notifications.lint import Unsendable
 from notifications.models import Subscriber
 from status import publishing
 from status.enums import Level, Phase
-from status.models import Component
 from status.publishing import Draft
 
 #: Characters that travel as one, and as two, in a plain text message (GSM 03.38).
@@ -109,17 +107,19 @@ def preview(form: ComposerForm) -> Preview:
         levels=[(component.name, level) for component, level in form.levels.items()],
         mail=mail,
         sms=Sms(story.sms),
-        reach=reach(form.ranked, form.concerned, at=form.at),
+        reach=reach(form, at=form.at),
         tell=bool(form.known("tell")),
         problems=problems,
         warnings=_warnings(form),
     )
 
 
-def reach(level: Severity | None, components: Iterable[Component], *, at: datetime) -> dict[str, int]:
-    """People by channel who would be told now; no components: everybody who wants this rank. One query."""
-    topics = [component.topic_id for component in components]
-    people = Subscriber.objects.interested(kind=Kind.INCIDENT, rank=level.rank if level else None, topics=topics, at=at)
+def reach(form: ComposerForm, *, at: datetime) -> dict[str, int]:
+    """People by channel who would be told now, by the rule of publishing itself. One query."""
+    notice = form.incident.notice if form.incident else None
+    scope = publishing.scope(notice, form.ranked.rank if form.ranked else None, form.concerned)
+    topics = [topic.pk for topic in scope.topics]
+    people = Subscriber.objects.interested(kind=Kind.INCIDENT, rank=scope.rank, topics=topics, at=at)
     return dict(people.order_by().values_list("channel").annotate(people=Count("pk")))
 
 

@@ -28,7 +28,8 @@ from .levels import Levels
 from .moments import Moment, not_before
 
 #: Where words about a false alarm start.
-HARMLESS = "This was a false alarm: our services were not affected. We are sorry for the confusion."
+HARMLESS = "This was a false alarm: our services were not affected."
+SORRY = " We are sorry for the confusion."
 
 
 class OfIncident(ComposerForm):
@@ -126,7 +127,8 @@ class ReopenForm(UpdateForm):
         assert self.incident is not None
         if not self.incident.notice:
             return {}
-        last = self.incident.notice.updates.exclude(phase=Phase.RESOLVED).order_by("-seq").first()
+        posted = self.incident.notice.updates.filter(corrects__isnull=True)
+        last = posted.exclude(phase=Phase.RESOLVED).order_by("-seq").first()
         codes = {row["code"]: row["new_status"] for row in last.affected} if last else {}
         return {
             component.pk: codes[component.public_id] for component in self.components if component.public_id in codes
@@ -183,7 +185,7 @@ class FalseAlarmForm(ActForm):
     tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start = {"body": HARMLESS} if incident.notice else {}
+        start = {"body": HARMLESS + SORRY * incident.brand.apologise} if incident.notice else {}
         super().__init__(data, at=at, incident=incident, initial=start, **options)
         if not incident.notice:
             self.fields["body"].label = "Why was it a false alarm? Only colleagues read this."
@@ -302,9 +304,10 @@ def check_happened(form: ActForm, name: str, cleaned: dict[str, Any]) -> None:
     moment, incident = cleaned.get(name), form.incident
     if moment is None or incident is None:
         return
-    cleaned[name] = not_before(moment, incident.started_at)
+    began = incident.round_began_at
+    cleaned[name] = not_before(moment, began)
     if moment > form.at:
         form.add_error(name, "This lies in the future.")
-    elif cleaned[name] < incident.started_at:
-        began = f"{incident.started_at:%Y-%m-%d %H:%M} UTC"
-        form.add_error(name, f"This is before the incident began ({began}).")
+    elif cleaned[name] < began:
+        what = "it was reopened" if incident.reopened_at else "the incident began"
+        form.add_error(name, f"This is before {what} ({began:%Y-%m-%d %H:%M} UTC).")

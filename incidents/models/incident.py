@@ -53,6 +53,8 @@ class Incident(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    #: When it came back the last time; clocks of the present round start there.
+    reopened_at = models.DateTimeField(null=True, blank=True)
 
     #: Rises with every act; a form that was read at an older version is refused (F09).
     version = models.PositiveIntegerField(default=1)
@@ -87,6 +89,11 @@ class Incident(models.Model):
     @property
     def policy_version(self) -> PolicyVersion:
         return self.severity.version
+
+    @property
+    def round_began_at(self) -> datetime:
+        """When the present round of trouble began: the beginning, or the last reopening."""
+        return self.reopened_at or self.started_at
 
     @property
     def source(self) -> str:
@@ -174,5 +181,7 @@ class Obligation(models.Model):
 
     @property
     def kept(self) -> bool | None:
-        """Whether it was kept; None while it is open or when it was dropped."""
-        return None if self.met_at is None else self.met_at <= self.limit_at
+        """Whether it was kept; None while it is open, or when it was dropped before it could be broken."""
+        if self.met_at is not None:
+            return self.met_at <= self.limit_at
+        return False if self.dropped_at is not None and self.dropped_at > self.limit_at else None

@@ -44,6 +44,9 @@ class Notice(models.Model):
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     #: The promise in force (R-1301). None while open: the last update says that there is none.
     next_update_by = models.DateTimeField(null=True, blank=True)
+    #: How far it was told: who heard of it hears how it ends, whatever is changed meanwhile (R-804).
+    told_rank = models.PositiveSmallIntegerField(null=True, blank=True)
+    told_everybody = models.BooleanField(default=False)
     #: Counts reopenings: each starts a new lane of messages (F12).
     generation = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()

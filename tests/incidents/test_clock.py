@@ -105,7 +105,8 @@ def test_reopening_takes_the_review_back_and_owes_the_resolution_again() -> None
     incident = lifecycle.reopen(incident, scene.draft("Back."), levels={}, by=ann, at=NIGHT + minutes(20))
     assert waiting(incident) == {
         DutyKind.PUBLIC_UPDATE: NIGHT + minutes(50),
-        DutyKind.RESOLVE: NIGHT + timedelta(hours=4),
+        # "Resolve within" is counted from the reopening.
+        DutyKind.RESOLVE: NIGHT + minutes(20) + timedelta(hours=4),
     }
 
 
@@ -141,3 +142,35 @@ def test_r102_a_finished_incident_keeps_the_moments_it_was_judged_by() -> None:
     before = list(incident.obligations.values_list("kind", "due_at", "limit_at", "met_at"))
     lifecycle.close(incident, words="Done.", by=scene.operator(), at=NIGHT + minutes(60))
     assert list(incident.obligations.values_list("kind", "due_at", "limit_at", "met_at")) == before
+
+
+def test_a_duty_that_was_broken_before_it_was_dropped_stays_broken() -> None:
+    """Lowering the severity or resolving late does not undo that nobody came."""
+    incident, ann = scene.incident(public=False), scene.operator()
+    milder = scene.severity("P3", 4, duties=[])
+    lifecycle.change_severity(incident, milder, reason="Only cosmetic", by=ann, at=NIGHT + minutes(20))
+    kept = {o.kind: o.kept for o in incident.obligations.all()}
+    # The first update's hard limit is 30 minutes: it could still be kept when it was dropped.
+    assert kept == {DutyKind.RESPOND: False, DutyKind.FIRST_UPDATE: None, DutyKind.RESOLVE: None}
+
+
+def test_r103_how_long_it_lasted_is_told_by_the_impact_not_by_the_words() -> None:
+    long = {
+        "kind": DutyKind.REVIEW_PUBLISHED,
+        "amount": 7,
+        "unit": Unit.DAYS,
+        "starts_from": Start.RESOLVED,
+        "condition": Condition.LONG,
+    }
+    incident, ann = scene.incident(severity=scene.severity(duties=[long])), scene.operator()
+    ended, said = NIGHT + minutes(60), NIGHT + minutes(400)
+    assert waiting(lifecycle.resolve(incident, body="Fixed.", ended_at=ended, by=ann, at=said)) == {}
+
+
+def test_an_internal_cadence_starts_anew_when_it_is_reopened() -> None:
+    internal = {"kind": DutyKind.INTERNAL_UPDATE, "amount": 30, "repeats": True, "starts_from": Start.LAST_UPDATE}
+    ann, days = scene.operator(), NIGHT + timedelta(days=3)
+    incident = scene.incident(severity=scene.severity(duties=[internal]), public=False)
+    incident = lifecycle.resolve(incident, body="Fixed.", by=ann, at=NIGHT + minutes(10))
+    incident = lifecycle.reopen(incident, scene.draft("Back."), levels={}, by=ann, at=days)
+    assert waiting(incident) == {DutyKind.INTERNAL_UPDATE: days + minutes(30)}

@@ -292,3 +292,58 @@ def test_duties_are_met_by_the_acts() -> None:
     }
     lifecycle.acknowledge(incident, by=ann, at=NIGHT + minutes(16))
     assert incident.obligations.get(kind=DutyKind.RESPOND).kept is False
+
+
+def test_reopening_starts_a_new_round_whose_impact_is_not_cut_short() -> None:
+    """The second outage ends when it ended, not when the first one was mitigated."""
+    api, ann = scene.component("API"), scene.operator()
+    incident = scene.incident(levels={api: Level.MAJOR})
+    incident = lifecycle.mitigate(incident, words="Rolled back.", by=ann, at=NIGHT + minutes(5))
+    incident = lifecycle.resolve(incident, body="Fixed.", by=ann, at=NIGHT + minutes(10))
+    incident = lifecycle.reopen(
+        incident, scene.draft("It is back."), levels={api: Level.MAJOR}, by=ann, at=NIGHT + minutes(600)
+    )
+    assert (incident.mitigated_at, incident.round_began_at) == (None, NIGHT + minutes(600))
+    with pytest.raises(NotAllowed, match="before 13:00 UTC"):
+        lifecycle.resolve(incident, body="Fixed.", ended_at=NIGHT + minutes(5), by=ann, at=NIGHT + minutes(700))
+    lifecycle.resolve(incident, body="Fixed.", by=ann, at=NIGHT + minutes(700))
+    assert [i.ended_at for i in api.impacts.order_by("began_at")] == [NIGHT + minutes(10), NIGHT + minutes(700)]
+
+
+def test_monitoring_means_mitigated_however_it_is_said() -> None:
+    ann, watching = scene.operator(), scene.draft("Watching.", Phase.MONITORING)
+    declared = scene.incident(draft=watching)
+    assert (declared.state, declared.acknowledged_at, declared.mitigated_at) == (State.MITIGATED, NIGHT, NIGHT)
+    over = lifecycle.resolve(declared, body="Fixed.", by=ann, at=NIGHT + minutes(5))
+    again = lifecycle.reopen(over, watching, levels={}, by=ann, at=NIGHT + minutes(9))
+    assert (again.state, again.mitigated_at) == (State.MITIGATED, NIGHT + minutes(9))
+
+
+@pytest.mark.parametrize("over", [State.RESOLVED, State.CLOSED, State.MITIGATED, State.ACKNOWLEDGED])
+def test_acknowledging_is_no_back_door_to_reopening(over: State) -> None:
+    incident = scene.incident(public=False)
+    Incident.objects.filter(pk=incident.pk).update(state=over)
+    with pytest.raises(NotAllowed, match="nothing is to acknowledge"):
+        lifecycle.acknowledge(incident, by=scene.operator(), at=NIGHT)
+    assert Incident.objects.get(pk=incident.pk).state == over
+
+
+def test_r205_the_words_of_a_false_alarm_are_not_corrected() -> None:
+    ann, incident = scene.operator(), scene.incident()
+    lifecycle.mark_false_alarm(incident, body="Nothing was down.", by=ann, at=NIGHT + minutes(5))
+    assert incident.notice is not None
+    update = incident.notice.updates.earliest("seq")
+    with pytest.raises(NotAllowed, match="off the page"):
+        lifecycle.correct_update(incident, update, "Better.", by=ann, at=NIGHT + minutes(6), tell=True)
+    assert Announcement.objects.count() == 2
+
+
+def test_impacts_after_the_end_are_cut_back_to_it() -> None:
+    """Degraded from 60 on, but it stopped to hurt at 30: nobody counts the minutes between."""
+    api, ann = scene.component("API"), scene.operator()
+    incident = scene.incident(levels={api: Level.MAJOR})
+    better = scene.draft("Better.", Phase.IDENTIFIED)
+    lifecycle.post_update(incident, better, levels={api: Level.DEGRADED}, by=ann, at=NIGHT + minutes(60))
+    lifecycle.resolve(incident, body="Fixed.", ended_at=NIGHT + minutes(30), by=ann, at=NIGHT + minutes(90))
+    spans = [(i.began_at, i.ended_at) for i in api.impacts.order_by("began_at")]
+    assert spans == [(NIGHT, NIGHT + minutes(30)), (NIGHT + minutes(60), NIGHT + minutes(60))]

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from django.db import transaction
 
-from notifications.models import Announcement, Delivery, Rendering
+from notifications.models import Announcement, Delivery, Rendering, Subscriber
 from status import publishing, reading
 from status.enums import Level, NoticeKind, Phase, PublicImpact
 from status.models import Component, Impact, Notice, NoticeUpdate
@@ -155,3 +155,46 @@ def test_a_text_message_fits_and_ends_with_the_address(words: str) -> None:
     assert len(sms) <= publishing.SMS_LENGTH
     assert sms.startswith("Investigating: API errors. ")
     assert sms.endswith(" " + reading.permalink(notice))
+
+
+def test_a_correction_that_is_told_says_where_it_stands_now() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL}, body="Down in Ausralia.")
+    first = notice.updates.get()
+    post(notice, "Fixed.", Phase.RESOLVED, NIGHT + minutes(20))
+    publishing.correct(first, "Down in Australia.", at=NIGHT + minutes(30), tell=True)
+    told = Announcement.objects.latest("id")
+    assert told.subject == "[Northwind] Correction: API errors"
+    assert (told.content["phase"], told.content["over"], told.content["next_update_by"]) == ("Resolved", True, None)
+    assert [(line["text"], line["corrected_at"]) for line in told.content["lines"]] == [
+        ("Fixed.", None),
+        ("Down in Australia.", (NIGHT + minutes(30)).isoformat()),
+    ]
+
+
+def test_a_correction_does_not_change_what_the_next_update_starts_from() -> None:
+    api = scene.component("API")
+    notice = open_notice({api: Level.MAJOR})
+    first = notice.updates.get()
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.DEGRADED}, at=NIGHT + minutes(5))
+    post(notice, "Better.", Phase.IDENTIFIED, NIGHT + minutes(5))
+    publishing.correct(first, "We looked.", at=NIGHT + minutes(6))
+    third = post(notice, "Still so.", Phase.IDENTIFIED, NIGHT + minutes(7))
+    assert [(row["old_status"], row["new_status"]) for row in third.affected] == [
+        ("degraded_performance", "degraded_performance")
+    ]
+
+
+def test_r804_who_heard_of_it_hears_how_it_ends() -> None:
+    """Neither a milder severity nor a component that is named later takes anybody off the list."""
+    api = scene.component("API")
+    worst_only = scene.subscriber("worst@example.com", least_rank=1)
+    elsewhere = scene.subscriber("elsewhere@example.com", topics=[scene.component("Payments")])
+    notice = open_notice({})
+    publishing.rerank(notice, 1, at=NIGHT)
+    post(notice, "Everything is down.", Phase.IDENTIFIED, NIGHT + minutes(1))
+    publishing.rerank(notice, 4, at=NIGHT + minutes(2))
+    publishing.set_levels(notice, "incident:INC-2026-0001", {api: Level.DEGRADED}, at=NIGHT + minutes(2))
+    post(notice, "Fixed.", Phase.RESOLVED, NIGHT + minutes(3))
+    last = Announcement.objects.latest("id")
+    assert set(Subscriber.objects.reached_by(last)) == {worst_only, elsewhere}
+    assert publishing.scope(None, 4, [api]).topics == [api.topic]
