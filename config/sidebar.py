@@ -29,6 +29,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 _item("Status page", "public", "/status", False),
                 *_screen(request, "Components", "widgets", "status.component"),
                 *_screen(request, "Groups", "folder", "status.group"),
+                *_screen(request, "Notices", "history_edu", "status.notice"),
+                *_screen(request, "Impact ledger", "monitoring", "status.impact"),
                 *_screen(request, "Brands", "brand_awareness", "notifications.brand"),
             ],
         ),

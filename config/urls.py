@@ -4,10 +4,17 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+SUBSCRIBE = RedirectView.as_view(pattern_name="subscriptions:subscribe", permanent=False)
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/", admin.site.urls),
     path("subscriptions/", include("notifications.urls")),
+    # What people type, and what older pages linked to.
+    path("subscribe", SUBSCRIBE),
+    path("subscribe/", SUBSCRIBE),
+    path("subscriptions", SUBSCRIBE),
+    path("subscriptions/", SUBSCRIBE),
     path("", include("status.urls")),
     path("", RedirectView.as_view(url="/status", permanent=False)),
 ]

@@ -5,4 +5,4 @@ class IncidentsConfig(AppConfig):
     """What we do about trouble, and by when."""
 
     name = "incidents"
-    verbose_name = "Incidents"
+    verbose_name = "Operations"

@@ -28,6 +28,7 @@ from incidents.models import (
 from incidents.models.policy import LONGEST
 from incidents.severities import plain, spellings
 from notifications.validators import one_line, prose
+from status.markup import check_links
 
 WEEKDAYS = [
     ("0", "Monday"),
@@ -325,6 +326,7 @@ class UpdateTemplateForm(CleanText):
         return self._known("title")
 
     def clean_body(self) -> str:
+        check_links(self.cleaned_data["body"])
         return self._known("body")
 
     def clean_sms(self) -> str:

@@ -18,6 +18,7 @@ from notifications.outbox import Story
 from notifications.validators import prose
 from status import publishing
 from status.enums import OPEN_PHASES, Level, Phase
+from status.markup import check_links
 from status.models import Component
 from status.publishing import SMS_LENGTH, Draft
 
@@ -244,6 +245,9 @@ class ComposerForm(ActForm):
     def _check_text(self, name: str, text: str, longest: int) -> None:
         try:
             prose(text)
+            if name == "body":
+                # A text message is plain: only what is rendered can lose a target.
+                check_links(text)
             check_filled(self._without_named(text))
         except ValidationError as refused:
             self.add_error(name, refused)
@@ -271,8 +275,8 @@ class ComposerForm(ActForm):
                 self.add_error("body", ValidationError(problem, "unsendable"))
 
     def selves(self) -> list[str]:
-        """Names of the placeholders that fill themselves, for the form's own explanation."""
-        return [name for name in PLACEHOLDERS if name not in BLANKS]
+        """Names of the placeholders that this form fills by itself, for its own explanation."""
+        return [name for name in PLACEHOLDERS if name not in BLANKS and (self.promises or name != "next_update")]
 
 
 def span(minutes: int) -> str:

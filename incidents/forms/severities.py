@@ -73,10 +73,10 @@ def for_changing(incident: Incident) -> list[Severity]:
 
 
 def default_level(levels: Iterable[Severity]) -> Severity | None:
-    """What is chosen when the form is opened: the second worst of the default policy, or the first there is."""
+    """What is chosen when the form is opened: the second level of the default policy, whatever its rank, or its only one."""
     offered = list(levels)
     first = [level for level in offered if level.version_id == offered[0].version_id]
-    return next((level for level in first if level.rank == 2), first[0] if first else None)
+    return next(iter(first[1:] or first), None)
 
 
 def cadence(level: Severity | None) -> int | None:

@@ -106,6 +106,18 @@ def test_resolve_by_the_impacts_clock(ann: Client) -> None:
     assert ledger.levels() == {}
 
 
+def test_a_form_lists_only_the_placeholders_that_it_fills(ann: Client) -> None:
+    """A resolution promises no next update."""
+    incident = scene.incident()
+    listed = {slug: ann.get(desk.act_on(incident, slug)).context["form"].selves() for slug in ("update", "resolve")}
+    assert listed == {
+        "update": ["issue", "impact", "started", "duration", "next_update"],
+        "resolve": ["issue", "impact", "started", "duration"],
+    }
+    page = ann.get(desk.act_on(incident, "resolve")).content.decode()
+    assert "{{issue}} {{impact}} {{started}} {{duration}}</code> fill themselves in" in page
+
+
 def test_resolving_an_internal_incident_says_nothing_in_public(ann: Client) -> None:
     incident = scene.incident(public=False)
     say(ann, incident, "resolve", body="Restarted the worker.")

@@ -185,6 +185,17 @@ def test_an_unknown_placeholder_is_named_at_the_words(ann: Client) -> None:
     assert desk.mistakes(response) == {"body": ["Fill in or remove {{everything}} before publishing."]}
 
 
+def test_a_link_that_would_lose_its_target_is_refused_before_it_is_published(ann: Client) -> None:
+    """S09: the page drops the target of a link that is not https; better said than dropped."""
+    response = ann.post(ADD, full(ann, body="See [docs](http://docs.example.com)."))
+    assert desk.mistakes(response) == {
+        "body": ["Links must start with https:// or mailto:. Please change http://docs.example.com."]
+    }
+    assert Incident.objects.count() == 0
+    ann.post(ADD, full(ann, body="See [docs](https://docs.example.com)."))
+    assert Incident.objects.count() == 1
+
+
 def test_the_cursor_is_put_into_the_first_mistake(ann: Client) -> None:
     response = ann.post(ADD, full(ann, title="", started_at="2027-01-01 00:00"))
     assert response.context["focus"] == "id_title"

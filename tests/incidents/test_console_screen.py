@@ -207,6 +207,23 @@ def test_the_side_shows_only_what_one_may_see(client: Client) -> None:
     assert titles == ["Dashboard", "Incidents", "Status page", "Mailbox"]
 
 
+def test_the_side_leads_to_the_public_book(admin_client: Client) -> None:
+    groups = {group["title"]: group["items"] for group in admin_client.get(DASHBOARD).context["sidebar_navigation"]}
+    assert [item["title"] for item in groups["The public page"]] == [
+        "Status page",
+        "Components",
+        "Groups",
+        "Notices",
+        "Impact ledger",
+        "Brands",
+    ]
+
+
+def test_the_trail_of_a_list_does_not_say_the_same_twice(admin_client: Client) -> None:
+    page = admin_client.get("/admin/incidents/incident/").content.decode()
+    assert "Operations" in page
+
+
 def test_an_incident_that_is_not_there_is_not_found(ann: Client) -> None:
     for pk in ("999999", "nonsense", "99999999999999999999999"):
         assert ann.get(f"/admin/incidents/incident/{pk}/change/").status_code == 404

@@ -15,6 +15,7 @@ from incidents.forms import severities
 from incidents.forms.composer import span
 from incidents.forms.levels import Levels, in_order, sections
 from incidents.forms.moments import Moment, not_before
+from incidents.models import Severity
 from status.enums import Level
 from tests import scene
 from tests.scene import NIGHT, minutes
@@ -167,3 +168,16 @@ def test_a_change_offers_the_incidents_own_version_first_and_no_retired_one() ->
         standing="retired"
     )
     assert [level.code for level in severities.for_changing(incident)] == ["P0"]
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize(
+    ("ranks", "chosen"), [([1, 3], 3), ([1, 2, 3, 4], 2), ([2], 2), ([], None)], ids=["A", "four", "one", "none"]
+)
+def test_the_form_opens_at_the_second_level_of_the_policy_whatever_its_rank(
+    ranks: list[int], chosen: int | None
+) -> None:
+    """The worst is never chosen by mistake: policy A has the ranks 1 and 3."""
+    other = [Severity(version_id=2, rank=2, code="of another policy")] if ranks else []
+    found = severities.default_level([*(Severity(version_id=1, rank=rank) for rank in ranks), *other])
+    assert (found and (found.version_id, found.rank)) == (chosen and (1, chosen))

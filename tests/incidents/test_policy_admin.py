@@ -426,6 +426,15 @@ def test_r206_an_unknown_placeholder_is_named_at_its_field(admin_client: Client,
 
 
 @pytest.mark.usefixtures("presets")
+def test_a_link_that_would_lose_its_target_is_refused_in_a_template(admin_client: Client) -> None:
+    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating")
+    answer = save(admin_client, address("updatetemplate_change", template.pk), body="See [docs](http://docs.example).")
+    assert complaints(answer) == {
+        "body": ["Links must start with https:// or mailto:. Please change http://docs.example."]
+    }
+
+
+@pytest.mark.usefixtures("presets")
 def test_r206_words_are_edited_with_a_history(admin_client: Client) -> None:
     template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating")
     url = address("updatetemplate_change", template.pk)
