@@ -244,7 +244,7 @@ def _announce(notice: Notice, draft: Draft, *, at: datetime, headline: str = "")
     outbox.announce(
         story,
         subject=subject(notice.brand, story, headline),
-        lane=notice.lanes[-1],
+        lane=notice.lane,
         kind=Kind.MAINTENANCE if notice.kind == NoticeKind.MAINTENANCE else Kind.INCIDENT,
         rank=reach.rank,
         brand=notice.brand,

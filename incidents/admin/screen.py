@@ -129,7 +129,7 @@ def fates(incident: Incident) -> list[tuple[str, int, str]]:
     """Messages about it by fate: (words, how many, colour). One query."""
     if incident.notice is None:
         return []
-    sent = Delivery.objects.filter(announcement__lane__in=incident.notice.lanes)
+    sent = Delivery.objects.filter(announcement__lane=incident.notice.lane)
     counts = dict(sent.order_by().values_list("fate").annotate(Count("pk")))
     return [(fate.label, counts[fate], FATE_COLOURS.get(fate, "grey")) for fate in Fate if counts.get(fate)]
 

@@ -33,7 +33,7 @@ class Announcement(models.Model):
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    #: Messages of one lane reach one person in order (F12); a reopened incident starts a new lane.
+    #: Messages of one lane reach one person in order (F12), also when an incident comes back.
     lane = models.CharField(max_length=120)
     seq = models.PositiveIntegerField()
     kind = models.CharField(max_length=20, choices=Kind)

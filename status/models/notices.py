@@ -47,7 +47,7 @@ class Notice(models.Model):
     #: How far it was told: who heard of it hears how it ends, whatever is changed meanwhile (R-804).
     told_rank = models.PositiveSmallIntegerField(null=True, blank=True)
     told_everybody = models.BooleanField(default=False)
-    #: Counts reopenings: each starts a new lane of messages (F12).
+    #: Counts how often it began: 1, and one more for each reopening.
     generation = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()
 
@@ -70,9 +70,9 @@ class Notice(models.Model):
         return f"{self.reference} {self.title}"
 
     @property
-    def lanes(self) -> list[str]:
-        """The lanes of messages about it, oldest first; the last is the one in use (F12)."""
-        return [f"notice:{self.public_id}:{generation}" for generation in range(1, self.generation + 1)]
+    def lane(self) -> str:
+        """The lane of every message about it; the order holds over reopenings, so it stays the same (F12)."""
+        return f"notice:{self.public_id}"
 
 
 class NoticeUpdate(models.Model):

@@ -83,7 +83,7 @@ def test_deeds_of_nobody_are_the_systems(ann: Client) -> None:
     assert "by the system" in html
 
 
-def test_messages_are_counted_by_fate_over_all_lanes(ann: Client) -> None:
+def test_messages_are_counted_by_fate(ann: Client) -> None:
     incident = scene.incident()
     news = Announcement.objects.get()
     for n, fate in enumerate((Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, Fate.PENDING)):

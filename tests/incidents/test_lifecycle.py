@@ -125,7 +125,7 @@ def test_r1302_two_clocks_impact_ends_before_we_say_so() -> None:
     assert (said.at, said.recorded_at) == (NIGHT + minutes(5), NIGHT + minutes(60))
 
 
-def test_reopening_continues_the_same_page_in_a_new_lane() -> None:
+def test_reopening_continues_the_same_page_and_its_lane() -> None:
     api, ann = scene.component("API"), scene.operator()
     incident = lifecycle.resolve(scene.incident(), body="Fixed.", by=ann, at=NIGHT + minutes(10))
     incident = lifecycle.reopen(
@@ -136,8 +136,8 @@ def test_reopening_continues_the_same_page_in_a_new_lane() -> None:
     assert incident.notice is not None
     assert (incident.notice.resolved_at, incident.notice.generation) == (None, 2)
     assert ledger.levels() == {api.pk: Level.MAJOR}
-    lanes = list(Announcement.objects.order_by("id").values_list("lane", flat=True))
-    assert lanes == [f"notice:{incident.notice.public_id}:{n}" for n in (1, 1, 2)]
+    places = list(Announcement.objects.order_by("id").values_list("lane", "seq"))
+    assert places == [(f"notice:{incident.notice.public_id}", seq) for seq in (1, 2, 3)]
 
 
 def test_r203_a_false_alarm_tells_who_was_told_and_leaves_the_lists() -> None:

@@ -69,7 +69,7 @@ def test_every_announcement_carries_the_whole_timeline_newest_first() -> None:
         ("Identified", "Found it."),
         ("Investigating", "We are looking."),
     ]
-    assert (newest.lane, newest.seq) == (f"notice:{notice.public_id}:1", 2)
+    assert (newest.lane, newest.seq) == (f"notice:{notice.public_id}", 2)
 
 
 def test_r1301_the_promise_is_the_last_updates_and_ends_with_the_incident() -> None:
