@@ -13,6 +13,9 @@ from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 
+from notifications.models import Brand
+from status.page import wording
+
 #: Placeholders by name, with what fills them.
 PLACEHOLDERS: dict[str, str] = {
     "issue": "Title of the incident",
@@ -26,6 +29,7 @@ PLACEHOLDERS: dict[str, str] = {
     "postmortem_date": "When the post-mortem will be published, in your words",
 }
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_SORRY = re.compile(r"\b(?:sorry|apolog\w+)\b", re.IGNORECASE)
 
 
 def find_placeholders(text: str) -> set[str]:
@@ -62,6 +66,23 @@ def check_known(text: str) -> None:
         )
 
 
+def check_voice(text: str, brand: Brand) -> None:
+    """Raise ``ValidationError`` when the words are not how ``brand`` speaks: apologies, causes (R-111)."""
+    sorry = None if brand.apologise else _SORRY.search(text)
+    if sorry:
+        raise ValidationError(
+            "%(brand)s does not apologise in its messages. Please change “%(word)s”.",
+            code="apology",
+            params={"brand": brand.name, "word": sorry[0]},
+        )
+    if not brand.publish_causes and "cause" in find_placeholders(text):
+        raise ValidationError(
+            "%(brand)s does not publish causes. Remove {{cause}} from the text.",
+            code="cause",
+            params={"brand": brand.name},
+        )
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known while words are being written. ``levels`` are (component, level) in words; moments are UTC."""
@@ -91,11 +112,8 @@ def moment(at: datetime) -> str:
 
 def elapsed(span: timedelta) -> str:
     """A duration in words: ``1 hour 5 minutes``, ``2 days 3 hours``; at least a minute."""
-    minutes = max(1, round(span.total_seconds() / 60))
-    days, minutes = divmod(minutes, 1440)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
-    return " ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n and not (word == "minute" and days))
+    # The header of the public page says it in the same words.
+    return wording.elapsed(span)
 
 
 def _sentence(levels: Iterable[tuple[str, str]]) -> str:

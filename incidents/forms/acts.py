@@ -11,12 +11,13 @@ from django import forms
 from django.utils.functional import cached_property
 
 from incidents.models import Incident, Severity, UpdateTemplate
-from incidents.words import Facts, check_filled
+from incidents.words import Facts, check_filled, check_voice
 from notifications.lint import Unsendable, lint_for
 from notifications.models import Brand
 from notifications.outbox import Story
 from status import ledger, publishing
 from status.enums import Level, Phase
+from status.markup import check_links
 from status.models import Component, Impact, NoticeUpdate
 from status.publishing import Draft
 
@@ -292,6 +293,8 @@ def sendable(body: str, incident: Incident | None) -> str:
     """Words that may go out as they are. Raises ``ValidationError`` naming what may not (R-111, R-206)."""
     check_filled(body)
     if incident and incident.notice:
+        check_voice(body, incident.brand)
+        check_links(body)
         try:
             lint_for(incident.brand, [body])
         except Unsendable as refused:

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
 
 from incidents.models import Severity, UpdateTemplate
-from incidents.words import PLACEHOLDERS, Facts, check_filled, fill, find_placeholders
+from incidents.words import PLACEHOLDERS, Facts, check_filled, check_voice, fill, find_placeholders
 from notifications.lint import Unsendable, lint_for
 from notifications.models import Brand
 from notifications.outbox import Story
@@ -248,6 +248,9 @@ class ComposerForm(ActForm):
             if name == "body":
                 # A text message is plain: only what is rendered can lose a target.
                 check_links(text)
+            if self.brand:
+                # As written and as filled in: causes have a placeholder, an apology may come from a blank.
+                check_voice(f"{self.known(name, '') if text else ''} {text}", self.brand)
             check_filled(self._without_named(text))
         except ValidationError as refused:
             self.add_error(name, refused)

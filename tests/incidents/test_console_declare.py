@@ -13,7 +13,7 @@ from django.test import Client
 
 from incidents.enums import Origin, Publicity, State
 from incidents.models import Incident, Policy, Severity, TimelineEntry, UpdateTemplate
-from notifications.models import Announcement
+from notifications.models import Announcement, Brand
 from status.enums import Level, Phase
 from status.models import Impact, Notice
 from tests import scene
@@ -392,3 +392,25 @@ def test_a_text_message_that_nobody_touched_is_never_in_the_way(ann: Client) -> 
     assert desk.mistakes(refused) == {
         "levels": ["The words ask for {{impact}}. Mark what is affected, or remove it from the text."]
     }
+
+
+@pytest.mark.parametrize(
+    ("voice", "words", "refused"),
+    [
+        ({"apologise": False}, "We are sorry.", "Northwind does not apologise in its messages. Please change “sorry”."),
+        (
+            {"publish_causes": False},
+            "It was {{cause}}",
+            "Northwind does not publish causes. Remove {{cause}} from the text.",
+        ),
+        ({}, "We are sorry: it was {{cause}}", None),
+    ],
+)
+def test_r111_the_brand_decides_how_it_speaks(ann: Client, voice: Any, words: str, refused: str | None) -> None:
+    Brand.objects.update(**voice)
+    answer = ann.post(ADD, full(ann, body=words, blank_cause="a disk"))
+    if refused is None:
+        assert answer.status_code == 302
+    else:
+        assert desk.mistakes(answer) == {"body": [refused]}
+        assert not Incident.objects.exists()

@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from incidents import words
+from notifications.models import Brand
 from tests.scene import NIGHT
 
 
@@ -73,3 +74,19 @@ def test_values_are_not_looked_at_again() -> None:
 )
 def test_elapsed_time_in_words(span: timedelta, told: str) -> None:
     assert words.elapsed(span) == told
+
+
+@pytest.mark.parametrize(
+    "text", ["We are sorry.", "SORRY for that", "We apologise.", "Our apologies to all", "apologize"]
+)
+def test_r111_a_brand_that_does_not_apologise_does_not(text: str) -> None:
+    words.check_voice(text, Brand(name="Northwind", apologise=True))
+    with pytest.raises(ValidationError, match="Northwind does not apologise"):
+        words.check_voice(text, Brand(name="Northwind", apologise=False))
+
+
+def test_r111_a_brand_that_keeps_causes_to_itself_does_not_ask_for_one() -> None:
+    text = "Cause: {{cause}}. It is a lost cause."
+    words.check_voice(text, Brand(name="Northwind", publish_causes=True))
+    with pytest.raises(ValidationError, match="does not publish causes"):
+        words.check_voice(text, Brand(name="Northwind", publish_causes=False))
