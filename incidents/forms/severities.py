@@ -73,7 +73,7 @@ def for_changing(incident: Incident) -> list[Severity]:
 
 
 def default_level(levels: Iterable[Severity]) -> Severity | None:
-    """What is chosen when the form is opened: the second level of the default policy, whatever its rank, or its only one."""
+    """What is chosen when the form is opened: the second level of the default policy, whatever its rank."""
     offered = list(levels)
     first = [level for level in offered if level.version_id == offered[0].version_id]
     return next(iter(first[1:] or first), None)

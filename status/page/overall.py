@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from status.enums import Level, Phase
+from status.page.wording import listed
 
 
 class Indicator(StrEnum):
@@ -52,15 +53,21 @@ class Headline:
     colour: str
 
 
-def headline(levels: Sequence[Level], open_phases: Iterable[Phase]) -> Headline:
-    """The roll-up for people. With an open incident it never says that all is well (R-1303).
+def headline(components: Sequence[tuple[str, Level]], open_phases: Iterable[Phase]) -> Headline:
+    """What is wrong, and with what: the words of the roll-up are a tool's, and call one dead component "partial".
 
-    ``open_phases``: of the open incidents, without maintenance.
+    ``components``: each by its name. ``open_phases``: of the open incidents, without maintenance;
+    while there is one it is never said that all is well (R-1303).
     """
-    overall, phases = roll_up(levels), list(open_phases)
+    overall, phases = roll_up([level for _, level in components]), list(open_phases)
     if overall.indicator is Indicator.NONE and phases:
         watched = all(phase == Phase.MONITORING for phase in phases)
         return Headline("A fix is in place and being watched" if watched else "We are looking into a problem", "yellow")
-    if not levels:
+    if not components:
         return Headline("This page is being set up", "grey")
-    return Headline(overall.words, overall.level.colour)
+    if overall.indicator is Indicator.NONE:
+        return Headline(overall.words, overall.level.colour)
+    if overall.indicator is Indicator.CRITICAL:
+        return Headline("Full outage", overall.level.colour)
+    worst = [name for name, level in components if level == overall.level]
+    return Headline(f"{overall.level.label}: {listed(worst)}", overall.level.colour)

@@ -16,7 +16,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 
 from notifications.models import Brand
 from status import uptime
-from status.enums import Level
+from status.enums import Level, Phase
 from status.models import AnswerTarget, Component, Impact, Notice
 from status.page.overall import Headline, Overall, headline, roll_up
 from status.page.postings import PAST_NOTICES, Posting, open_notices, past_notices, postings
@@ -66,11 +66,15 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class PastDays:
-    """One day with its notices, or a run of days without any (``first`` ≤ ``last``)."""
+    """One day with the notices that were over on it, or a run of days without any (``first`` ≤ ``last``).
+
+    ``ongoing``: what was under way on every day of such a run.
+    """
 
     first: date
     last: date
     postings: tuple[Posting, ...]
+    ongoing: tuple[Posting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,9 @@ class Snapshot:
 
     @property
     def lead(self) -> str:
-        """What is under the headline: who is affected and how, in plain words."""
-        told = []
-        for level in reversed(Level):
-            names = [row.name for row in self.affected if row.level == level]
-            if names:
-                told.append(f"{level.label}: {listed(names)}.")
-        if told:
-            return " ".join(told)
+        """What is under the headline: who is affected less gravely, and what works. Never the headline again."""
+        if self.affected:
+            return " ".join([*self._lesser, *self._rest])
         if self.incidents:
             return "No component is held down at the moment; what we know is below."
         if not self.rows:
@@ -114,11 +113,29 @@ class Snapshot:
         count = "The one component is" if len(self.rows) == 1 else f"All {len(self.rows)} components are"
         return f"{count} working, and no incident is open."
 
+    @property
+    def _lesser(self) -> list[str]:
+        """A sentence for each level below the gravest, which the headline names."""
+        told = []
+        for level in reversed(Level):
+            names = [row.name for row in self.affected if row.level == level]
+            if names and level != self.overall.level:
+                told.append(f"{level.label}: {listed(names)}.")
+        return told
+
+    @property
+    def _rest(self) -> list[str]:
+        working = len(self.rows) - len(self.affected)
+        if not working:
+            return [] if self._lesser else ["Every component is affected."]
+        return ["One other component is working." if working == 1 else f"The other {working} components are working."]
+
 
 def take(at: datetime) -> Snapshot:
     """Read the public book. At most 8 queries, whatever the length of the history."""
     sections = _sections(at)
-    levels = {row.public_id: row.level for section in sections for row in section.rows}
+    rows = [row for section in sections for row in section.rows]
+    levels = {row.public_id: row.level for row in rows}
     told = postings(open_notices() + past_notices(_midnight(at.date() - timedelta(days=PAST_DAYS - 1))), levels, at)
     pending = [posting for posting in told if not posting.is_over]
     incidents = tuple(posting for posting in pending if not posting.is_maintenance)
@@ -126,11 +143,11 @@ def take(at: datetime) -> Snapshot:
         at=at,
         brand=default_brand(),
         overall=roll_up(list(levels.values())),
-        headline=headline(list(levels.values()), [posting.phase for posting in incidents]),
+        headline=headline([(row.name, row.level) for row in rows], [posting.phase for posting in incidents]),
         sections=sections,
         incidents=incidents,
         maintenance=tuple(sorted((p for p in pending if p.is_maintenance), key=lambda posting: posting.started_at)),
-        past=_past_days([posting for posting in told if posting.is_over], at),
+        past=_past_days(told, at),
         answers=tuple(AnswerTarget.objects.values_list("priority", "words")),
     )
 
@@ -226,20 +243,33 @@ def _reference(source: str) -> str:
 
 def _past_days(postings: Sequence[Posting], at: datetime) -> tuple[PastDays, ...]:
     by_day: dict[date, list[Posting]] = {}
-    for one in postings:
-        if one.resolved_at:
-            by_day.setdefault(one.resolved_at.astimezone(UTC).date(), []).append(one)
+    over = [one for one in postings if one.resolved_at]
+    for one in over:
+        by_day.setdefault(_day(one.resolved_at or at), []).append(one)
     # A list that was cut says nothing about the days it did not reach.
-    oldest = min(by_day) if len(postings) == PAST_NOTICES else at.date() - timedelta(days=PAST_DAYS - 1)
+    oldest = min(by_day) if len(over) == PAST_NOTICES else at.date() - timedelta(days=PAST_DAYS - 1)
     days: list[PastDays] = []
     for back in range((at.date() - oldest).days + 1):
         day = at.date() - timedelta(days=back)
         found = tuple(by_day.get(day, ()))
-        if not found and days and not days[-1].postings:
+        # A day on which something was under way is not one without incidents.
+        ongoing = () if found else tuple(one for one in postings if _touches(one, day, at))
+        if not found and days and not days[-1].postings and days[-1].ongoing == ongoing:
             days[-1] = replace(days[-1], first=day)
         else:
-            days.append(PastDays(day, day, found))
+            days.append(PastDays(day, day, found, ongoing))
     return tuple(days)
+
+
+def _touches(posting: Posting, day: date, at: datetime) -> bool:
+    """Whether it was under way on that day; maintenance that is only announced is not."""
+    if posting.withdrawn_at or posting.phase == Phase.SCHEDULED:
+        return False
+    return _day(posting.started_at) <= day <= _day(posting.resolved_at or at)
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
 
 
 def _midnight(day: date) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -30,8 +30,17 @@ def days(first: date, last: date) -> str:
     return f"{start} – {day(last)}"
 
 
+def elapsed(span: timedelta) -> str:
+    """How long something lasted, in a sentence: ``1 hour 5 minutes``, ``2 days 3 hours``; at least a minute."""
+    minutes = max(1, round(span.total_seconds() / MINUTE))
+    days, minutes = divmod(minutes, DAY // MINUTE)
+    hours, minutes = divmod(minutes, HOUR // MINUTE)
+    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    return " ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in parts if n and not (word == "minute" and days))
+
+
 def lasting(seconds: int) -> str:
-    """``42 min``, ``1 h 5 min``, ``3 days 4 h``: the two greatest units, rounded down; never seconds."""
+    """In a picture: ``42 min``, ``1 h 5 min``, ``3 days 4 h``: the two greatest units, rounded down; never seconds."""
     if seconds < MINUTE:
         return "less than a minute"
     if seconds < HOUR:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
@@ -32,7 +32,8 @@ def run(days: PastDays) -> str:
 
 @register.filter
 def lasting(seconds: int) -> str:
-    return wording.lasting(seconds)
+    """In the words that ``{{duration}}`` has in an update: both stand on one page."""
+    return wording.elapsed(timedelta(seconds=seconds))
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -103,6 +104,13 @@ def test_an_update_appears_by_itself_and_is_said_aloud_once():
         assert tab.evaluate("document.activeElement.textContent") == "API is slow"
 
 
+def test_the_last_look_is_told_with_its_zone():
+    component()
+    with reading(House(), pressed()) as tab:
+        tab.wait_for_selector(".live")
+        assert re.fullmatch(r"Live, checked at \d\d:\d\d:\d\d CET", tab.inner_text(".live"))
+
+
 def test_a_change_of_the_headline_is_what_is_said():
     api = component()
     brand()
@@ -112,10 +120,10 @@ def test_a_change_of_the_headline_is_what_is_said():
     with reading(house, before) as tab:
         house.show(after)
         tab.clock.run_for(20_000)
-        tab.wait_for_selector("h1:has-text('Major system outage')")
-        assert tab.inner_text("[aria-live]") == "Status changed: Major system outage"
+        tab.wait_for_selector("h1:has-text('Full outage')")
+        assert tab.inner_text("[aria-live]") == "Status changed: Full outage"
         assert "mark-red" in tab.get_attribute("link[rel=icon]", "href")
-        assert tab.title() == "Major system outage – Northwind status"
+        assert tab.title() == "Full outage – Northwind status"
 
 
 def test_an_unchanged_page_is_not_exchanged():
@@ -185,6 +193,7 @@ def test_days_are_told_by_keyboard_and_by_touch():
 
 
 def test_nothing_is_wider_than_a_phone():
+    component("API")  # not everything is down: the headline names what is
     long = component("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"[:68])
     notice(title="A" * 120, levels={long: Level.MAJOR}, body="x" * 500 + "\n\n```\n" + "y" * 300 + "\n```")
     with reading(House(), pressed()) as tab:

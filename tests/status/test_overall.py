@@ -40,13 +40,38 @@ def test_the_roll_up_is_by_breadth(levels, indicator, words):
     assert (overall.indicator, overall.words) == (indicator, words)
 
 
+def named(*levels):
+    return list(zip(["API", "Authentication", "Payments", "Search", "Web"], levels, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("levels", "words", "colour"),
+    [
+        ([FINE, PART, FINE], "Partial outage: Authentication", "orange"),
+        ([FINE, FINE, DOWN], "Major outage: Payments", "red"),
+        ([SLOW, FINE], "Degraded performance: API", "yellow"),
+        ([BUSY, FINE], "Under maintenance: API", "blue"),
+        ([SLOW, PART, DOWN], "Major outage: Payments", "red"),
+        ([PART, PART, FINE], "Partial outage: API and Authentication", "orange"),
+        ([DOWN, DOWN, DOWN, FINE], "Major outage: API, Authentication and Payments", "red"),
+        ([SLOW, SLOW, SLOW, SLOW, SLOW], "Degraded performance: API, Authentication and 3 more", "yellow"),
+        ([DOWN, DOWN, DOWN], "Full outage", "red"),
+        ([DOWN], "Full outage", "red"),
+        ([FINE, FINE], "All systems operational", "green"),
+    ],
+)
+def test_the_headline_says_what_is_wrong_with_what(levels, words, colour):
+    """One component that is down is no "minor outage" to whoever needs it; the roll-up's words stay with tools."""
+    assert headline(named(*levels), []) == Headline(words, colour)
+
+
 def test_an_open_incident_never_stands_under_all_systems_operational():
     """R-1303: 27 % of recorded pages with an open incident said so."""
-    assert headline([FINE], [Phase.INVESTIGATING]) == Headline("We are looking into a problem", "yellow")
-    assert headline([FINE], [Phase.MONITORING]) == Headline("A fix is in place and being watched", "yellow")
-    assert headline([FINE], [Phase.MONITORING, Phase.IDENTIFIED]).words == "We are looking into a problem"
+    assert headline(named(FINE), [Phase.INVESTIGATING]) == Headline("We are looking into a problem", "yellow")
+    assert headline(named(FINE), [Phase.MONITORING]) == Headline("A fix is in place and being watched", "yellow")
+    assert headline(named(FINE), [Phase.MONITORING, Phase.IDENTIFIED]).words == "We are looking into a problem"
     assert headline([], [Phase.IDENTIFIED]).words == "We are looking into a problem"
-    assert headline([FINE], []) == Headline("All systems operational", "green")
+    assert headline(named(FINE), []) == Headline("All systems operational", "green")
 
 
 def test_a_page_without_components_claims_nothing():
@@ -55,7 +80,7 @@ def test_a_page_without_components_claims_nothing():
 
 def test_the_colour_is_that_of_the_gravest_component():
     """R-601: green, yellow, orange, red, blue."""
-    assert [headline([FINE, level], []).colour for level in (FINE, SLOW, PART, DOWN, BUSY)] == [
+    assert [headline(named(FINE, level), []).colour for level in (FINE, SLOW, PART, DOWN, BUSY)] == [
         "green",
         "yellow",
         "orange",

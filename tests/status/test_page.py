@@ -51,7 +51,7 @@ def test_the_page_is_valid_and_its_headings_are_in_order():
     found = outline(press.render_page(LATER))
     assert found.all_faults() == []
     assert [name for level, name in found.headings if level <= 2] == [
-        "Partially degraded service",
+        "Degraded performance: API",
         "Open incident",
         "Maintenance",
         "Components",
@@ -211,3 +211,17 @@ def test_words_and_marks_have_contrast_in_both_schemes(scheme):
     assert {pair: ratio for pair, ratio in poor.items() if ratio < 4.5} == {}
     faint = {pair: contrast(palette[pair[0]], palette[pair[1]]) for pair in marks}
     assert {pair: ratio for pair, ratio in faint.items() if ratio < 3} == {}
+
+
+def test_a_day_under_an_open_incident_links_to_it_and_claims_nothing():
+    told = notice(at=NIGHT - timedelta(days=1), title="API is slow")
+    page = press.render_page(LATER).decode()
+    assert f'Under way: <a href="/status/incidents/{told.public_id}" dir="auto">API is slow</a>' in page
+    assert page.count("No incidents reported") == 1  # the 13 days before
+
+
+def test_what_an_incident_lasted_is_told_in_the_words_of_its_updates():
+    told = over("INC-2026-0001", at=NIGHT, lasting=timedelta(seconds=20))
+    page = press.render_notice(told.public_id, LATER).decode()
+    assert "<dt>Lasted</dt><dd>1 minute</dd>" in page
+    assert "lasted 1 minute" in press.render_page(LATER).decode()

@@ -129,13 +129,35 @@ def test_past_days_fold_when_nothing_happened():
     ]
 
 
+def past(at):
+    return [
+        (f"{one.first.day}-{one.last.day}", [told.title for told in one.postings], [told.title for told in one.ongoing])
+        for one in snapshot.take(at).past
+    ]
+
+
+def test_a_day_that_something_was_under_way_is_not_one_without_incidents():
+    notice("INC-2026-0001", at=NIGHT - timedelta(days=1), title="Still open")
+    notice("MNT-1", kind=NoticeKind.MAINTENANCE, phase=Phase.IN_PROGRESS, title="Upgrade")
+    notice("MNT-2", at=LATER, kind=NoticeKind.MAINTENANCE, phase=Phase.SCHEDULED, title="Only announced")
+    over("INC-2026-0002", at=NIGHT - timedelta(days=6), lasting=timedelta(days=2), title="Two nights")
+    assert past(LATER) == [
+        ("20-20", [], ["Upgrade", "Still open"]),
+        ("19-19", [], ["Still open"]),
+        ("17-18", [], []),
+        ("16-16", ["Two nights"], []),
+        ("14-15", [], ["Two nights"]),
+        ("6-13", [], []),
+    ]
+
+
 def test_maintenance_stands_apart_from_incidents():
     api = component()
     notice("MNT-2", at=NIGHT + timedelta(days=2), kind=NoticeKind.MAINTENANCE, phase=Phase.SCHEDULED, title="Later")
     notice("MNT-1", kind=NoticeKind.MAINTENANCE, phase=Phase.IN_PROGRESS, levels={api: Level.MAINTENANCE}, title="Now")
     taken = snapshot.take(LATER)
     assert ([told.title for told in taken.maintenance], taken.incidents) == (["Now", "Later"], ())
-    assert (taken.headline.words, taken.headline.colour) == ("Service under maintenance", "blue")
+    assert (taken.headline.words, taken.headline.colour) == ("Under maintenance: API", "blue")
 
 
 def test_groups_come_in_their_order_and_archived_components_not_at_all():
@@ -156,7 +178,23 @@ def test_the_lead_says_who_is_affected_and_how():
     notice(
         levels={names["API"]: Level.MAJOR, **{names[name]: Level.DEGRADED for name in ("Web", "CDN", "Mail", "Pay")}}
     )
-    assert snapshot.take(LATER).lead == "Major outage: API. Degraded performance: CDN, Mail and 2 more."
+    taken = snapshot.take(LATER)
+    assert (taken.headline.words, taken.lead) == ("Major outage: API", "Degraded performance: CDN, Mail and 2 more.")
+
+
+def test_the_lead_tells_what_works_and_never_says_the_headline_again():
+    api, web, _, _ = (component(name) for name in ("API", "Web", "CDN", "Mail"))
+    told = notice(levels={api: Level.PARTIAL})
+    taken = snapshot.take(LATER)
+    assert (taken.headline.words, taken.lead) == ("Partial outage: API", "The other 3 components are working.")
+    publishing.set_levels(told, source(told.reference), {web: Level.DEGRADED}, at=NIGHT)
+    assert snapshot.take(LATER).lead == "Degraded performance: Web. The other 2 components are working."
+
+
+def test_the_lead_of_a_full_outage():
+    notice(levels={component(): Level.MAJOR})
+    taken = snapshot.take(LATER)
+    assert (taken.headline.words, taken.lead) == ("Full outage", "Every component is affected.")
 
 
 def test_answer_targets_are_shown_in_their_order():
