@@ -15,5 +15,6 @@ app.autodiscover_tasks()
 
 app.conf.beat_schedule = {
     "find news whose recipients are not written down": {"task": "notifications.tasks.sweep", "schedule": 5.0},
+    "audit the deliveries": {"task": "notifications.tasks.audit_deliveries", "schedule": 60.0},
     "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
 }

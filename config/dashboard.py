@@ -19,13 +19,15 @@ from incidents.enums import OPEN, Standing, State
 from incidents.models import Incident, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
 from notifications.enums import FINAL, Fate
-from notifications.models import Announcement, Brand, Delivery, Subscriber
+from notifications.models import Announcement, AuditRun, Brand, Delivery, Subscriber
 from status.enums import Level
 from status.models import Component, Impact
 
 #: The buttons of an open incident, most wanted first.
 QUICK = ("acknowledge", "update", "resolve")
 DAY = timedelta(days=1)
+#: There is an audit every minute; after so many without one, somebody must look (F22).
+UNAUDITED = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "debts": debts(by, at),
         "down": down(),
         "health": health(at),
+        "audited": audited(at),
         "log_url": list_url(request, "notifications.delivery"),
         "resolved": screen.base()
         .filter(resolved_at__isnull=False)
@@ -111,6 +114,12 @@ def health(at: datetime) -> dict[str, int]:
         "sent": found.get(Fate.ACCEPTED, 0) + found.get(Fate.DELIVERED, 0),
         "failed": sum(found.get(fate, 0) for fate in failed),
     }
+
+
+def audited(at: datetime) -> dict[str, Any]:
+    """The last audit of the deliveries, and whether it is too old to rely on. One query."""
+    run = AuditRun.objects.latest_finished()
+    return {"run": run, "late": run is not None and run.slot <= at - UNAUDITED}
 
 
 def steps(request: HttpRequest) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.utils import timezone
 
-from notifications import bell, closing, delivery, fanout, subscriptions
+from notifications import audit, bell, closing, delivery, fanout, subscriptions
 from notifications.enums import Pool
 from notifications.models import Announcement, SignUp
 
@@ -44,6 +44,12 @@ def sweep() -> None:
     for pool in Pool:
         if delivery.due(pool, timezone.now()):
             bell.ring_deliver(pool)
+
+
+@shared_task
+def audit_deliveries() -> None:
+    """Audit this minute, if nobody has (F22)."""
+    audit.run_if_due(timezone.now())
 
 
 @worker_shutting_down.connect

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 from django.utils import timezone
 
-from notifications import bell, closing, delivery, fanout, subscriptions
+from notifications import audit, bell, closing, delivery, fanout, subscriptions
 from notifications.book import AWAY
 from notifications.enums import Pool
 from notifications.models import Announcement
@@ -25,6 +25,8 @@ UNHEARD_SECONDS = 2.0
 POLL_SECONDS = 1.0
 #: How often leases are reaped and followers let go.
 SWEEP_SECONDS = 2.0
+#: How often it looks whether a minute was left without an audit.
+AUDIT_LOOK_SECONDS = 5.0
 
 
 class Command(BaseCommand):
@@ -43,6 +45,7 @@ class Command(BaseCommand):
             _sweep(self.patience)
             for pool in Pool:
                 delivery.drain(pool, seconds=3600.0)
+            _audit()
             return
         # What runs here looks for work by itself.
         bell.mute()
@@ -56,6 +59,10 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, close)
         rounds = [threading.Thread(target=self._senders, args=(pool, over), daemon=True) for pool in Pool]
         rounds.append(threading.Thread(target=self._sweeper, args=(over,), daemon=True))
+        # By itself: nobody waits for an audit.
+        rounds.append(
+            threading.Thread(target=_rounds, args=(_audit, over), kwargs={"every": AUDIT_LOOK_SECONDS}, daemon=True)
+        )
         for thread in rounds:
             thread.start()
         over.wait()
@@ -74,6 +81,10 @@ def _sweep(patience: float) -> None:
     subscriptions.answer(at=timezone.now())
     for announcement in Announcement.objects.lying(patience):
         fanout.expand(announcement.pk)
+
+
+def _audit() -> None:
+    audit.run_if_due(timezone.now())
 
 
 def _rounds(once: Callable[[], object], over: threading.Event, *, every: float) -> None:
