@@ -184,7 +184,7 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
         "clocks": clock.compare(incident, level, at=form.at),
         "differences": _differences(incident.severity, level),
     }
-    button = f"Change {incident.severity.code} to {level.code}"
+    button = f"Change {incident.severity.short} to {level.short}"
     return _show(request, deed, incident, again, consequences=consequences, button=button)
 
 

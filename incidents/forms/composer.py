@@ -22,16 +22,17 @@ from status.markup import check_links
 from status.models import Component
 from status.publishing import SMS_LENGTH, Draft
 
-from .base import LONGEST, ActForm, words
+from .base import LONGEST, ActForm, line, words
 from .moments import Moment
-from .severities import cadence, mails
+from .severities import cadence, day_of_review, mails, owed_review
 
 #: Blanks that only a person can fill; each has a field of its own, shown while the words ask for it.
+DATE = "postmortem_date"
 BLANKS = {
     "description": "What users notice",
     "cause": "What caused it",
     "resolution": "What was done about it",
-    "postmortem_date": "When the post-mortem will be published",
+    DATE: "When the post-mortem will be published",
 }
 BLANK = "The words ask for {}. Fill it in here, or remove it from the text."
 #: Placeholders that other fields fill, with what is asked for there.
@@ -65,11 +66,18 @@ class ComposerForm(ActForm):
     def __init__(
         self, data: Any = None, *, templates: Iterable[UpdateTemplate], level: Severity | None, **options: Any
     ) -> None:
+        # Only a resolution says when a post-mortem follows, and only if one is owed.
+        incident = options.get("incident") if Phase.RESOLVED in self.phases else None
+        review = owed_review(level, incident, options["at"]) if level and incident else None
         self.templates, self.level = list(templates), level
+        if incident:
+            self.templates.sort(key=lambda template: (DATE in find_placeholders(template.body)) != bool(review))
         #: What could be read so far; errors that ``clean`` finds do not take it away from the preview.
         self.read: dict[str, Any] = {}
         chosen = self._first_template()
         start: dict[str, Any] = {"phase": self.phases[0], "promise": self._default_promise(), "tell": mails(level)}
+        if level and review:
+            start[f"blank_{DATE}"] = day_of_review(review, level, options["at"])
         if chosen:
             start |= {"template": chosen.pk, "phase": chosen.phase, "body": chosen.body.strip(), "sms": chosen.sms}
         options["initial"] = start | (options.get("initial") or {})
@@ -87,7 +95,13 @@ class ComposerForm(ActForm):
                 error_messages={"required": "Say where it stands."},
             )
         for name, label in BLANKS.items():
-            self.fields[f"blank_{name}"] = words(label, rows=2, longest=1000, required=False)
+            one_line = name == DATE
+            field = (
+                line(label, longest=120, required=False)
+                if one_line
+                else words(label, rows=2, longest=1000, required=False)
+            )
+            self.fields[f"blank_{name}"] = field
         if self.promises:
             self.fields["promise"] = forms.ChoiceField(
                 choices=self.promise_choices,

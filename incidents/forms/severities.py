@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.db.models import Q
 
-from incidents.enums import Audience, DutyKind, Publicity, Setting, Standing, Unit, Wire
+from incidents import clock, workhours
+from incidents.enums import Audience, Condition, DutyKind, Publicity, Setting, Standing, Unit, Wire
 from incidents.models import Duty, Incident, PolicyVersion, Severity
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60}
@@ -85,6 +87,25 @@ def cadence(level: Severity | None) -> int | None:
         if duty.kind == DutyKind.PUBLIC_UPDATE and duty.amount and duty.unit in _MINUTES:
             return duty.amount * _MINUTES[Unit(duty.unit)]
     return None
+
+
+def owed_review(level: Severity, incident: Incident, at: datetime) -> Duty | None:
+    """The post-mortem that is owed for certain when the incident is resolved at ``at`` (UTC).
+
+    What depends on something that only people know (customers hit, security) is not for certain.
+    """
+    long = at - incident.started_at > clock.LONG
+    certain = {Condition.ALWAYS} | ({Condition.LONG} if long else set())
+    kind = DutyKind.REVIEW_PUBLISHED
+    return next((duty for duty in level.duties.all() if duty.kind == kind and duty.condition in certain), None)
+
+
+def day_of_review(duty: Duty, level: Severity, at: datetime) -> str:
+    """``27 November 2026``: when it is due after a resolution at ``at`` (UTC); blank: the policy names no time."""
+    if duty.amount is None:
+        return ""
+    due = workhours.due(at, duty.amount, duty.unit, clock.calendar_of(level.version))
+    return f"{due.day} {due:%B %Y}"
 
 
 def is_told(level: Severity | None) -> bool:

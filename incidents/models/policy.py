@@ -184,7 +184,16 @@ class Severity(Draftable):
         ]
 
     def __str__(self) -> str:
-        return f"{self.code} {self.label}" if self.label.casefold() != self.code.casefold() else self.label
+        return self.label if self._is_its_label else f"{self.code} {self.label}"
+
+    @property
+    def short(self) -> str:
+        """Where there is no room for both: ``P1``, ``SEV-2``; the label where the code only repeats it: ``Major``."""
+        return self.label if self._is_its_label else self.code
+
+    @property
+    def _is_its_label(self) -> bool:
+        return self.label.casefold() == self.code.casefold()
 
     @property
     def part_of(self) -> PolicyVersion:
@@ -224,7 +233,7 @@ class Duty(Draftable):
         unit = self.get_unit_display().removesuffix("s" if self.amount == 1 and not limit else "")
         time = "" if self.amount is None else f", {self.amount}{limit} {unit}"
         when = "" if self.condition == Condition.ALWAYS else f", {self.get_condition_display()}"
-        return f"{self.severity.code}: {self.get_kind_display()}{time}{when}"
+        return f"{self.severity.short}: {self.get_kind_display()}{time}{when}"
 
     def clean(self) -> None:
         if self.limit is not None and (self.amount is None or self.limit < self.amount):
@@ -254,7 +263,7 @@ class ChannelRule(Draftable):
         ]
 
     def __str__(self) -> str:
-        return f"{self.severity.code} {self.get_wire_display()} → {self.get_audience_display()}: {self.setting}"
+        return f"{self.severity.short} {self.get_wire_display()} → {self.get_audience_display()}: {self.setting}"
 
     @property
     def part_of(self) -> PolicyVersion:

@@ -9,7 +9,7 @@ import time_machine
 from django.test import Client
 
 from incidents import lifecycle
-from incidents.enums import State, Verb
+from incidents.enums import Condition, DutyKind, Start, State, Unit, Verb
 from incidents.models import UpdateTemplate
 from notifications.models import Announcement, Brand
 from status import ledger
@@ -116,6 +116,42 @@ def test_a_form_lists_only_the_placeholders_that_it_fills(ann: Client) -> None:
     }
     page = ann.get(desk.act_on(incident, "resolve")).content.decode()
     assert "{{issue}} {{impact}} {{started}} {{duration}}</code> fill themselves in" in page
+
+
+RESOLVED = ("Over, a report follows by {{postmortem_date}}.", "Over.")
+
+
+@pytest.mark.parametrize(
+    ("duty", "minutes_", "body", "day"),
+    [
+        ({"amount": 5, "unit": Unit.BUSINESS_DAYS}, 20, RESOLVED[0], "27 November 2026"),
+        ({"amount": 14, "unit": Unit.DAYS}, 20, RESOLVED[0], "4 December 2026"),
+        ({}, 20, RESOLVED[0], ""),
+        ({"amount": 7, "unit": Unit.DAYS, "condition": Condition.LONG}, 240, RESOLVED[1], ""),
+        ({"amount": 7, "unit": Unit.DAYS, "condition": Condition.LONG}, 241, RESOLVED[0], "27 November 2026"),
+        ({"amount": 7, "unit": Unit.DAYS, "condition": Condition.SECURITY}, 300, RESOLVED[1], ""),
+        (None, 300, RESOLVED[1], ""),
+    ],
+    ids=["business days", "days", "no time named", "not long", "long", "perhaps", "none"],
+)
+def test_the_day_of_the_post_mortem_is_the_policys(
+    ann: Client, duty: dict[str, Any] | None, minutes_: int, body: str, day: str
+) -> None:
+    """R-206: nobody works out business days at night, and no post-mortem is promised that is not owed."""
+    owed = [] if duty is None else [{"kind": DutyKind.REVIEW_PUBLISHED, "starts_from": Start.RESOLVED} | duty]
+    incident = scene.incident(severity=scene.severity("P9", duties=owed))
+    for name, words in zip(("Report", "Plain"), RESOLVED, strict=True):
+        UpdateTemplate.objects.create(
+            policy=incident.severity.version.policy, phase=Phase.RESOLVED, name=name, body=words
+        )
+    with time_machine.travel(NIGHT + minutes(minutes_), tick=False):
+        response = ann.get(desk.act_on(incident, "resolve"))
+        sent = desk.sent(response)
+        assert (sent["body"], sent.get("blank_postmortem_date", "")) == (body, day)
+        assert 'type="text" name="blank_postmortem_date"' in response.content.decode()
+        if day:
+            say(ann, incident, "resolve")
+            assert NoticeUpdate.objects.latest("seq").body == f"Over, a report follows by {day}."
 
 
 def test_resolving_an_internal_incident_says_nothing_in_public(ann: Client) -> None:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from incidents import lifecycle
+from incidents.admin.screen import ON_THEIR_WAY
 from incidents.enums import DutyKind, Verb
 from incidents.models import Incident, TimelineEntry
 from notifications.enums import Channel, Fate, Pool
@@ -86,7 +87,7 @@ def test_deeds_of_nobody_are_the_systems(ann: Client) -> None:
 def test_messages_are_counted_by_fate(ann: Client) -> None:
     incident = scene.incident()
     news = Announcement.objects.get()
-    for n, fate in enumerate((Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, Fate.PENDING)):
+    for n, fate in enumerate((Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, *ON_THEIR_WAY)):
         Delivery.objects.create(
             announcement=news,
             subscriber=scene.subscriber(f"r{n}@example.com"),
@@ -95,14 +96,14 @@ def test_messages_are_counted_by_fate(ann: Client) -> None:
             fate=fate,
             next_at=NOW,
             created_at=NOW,
-            settled_at=NOW if fate != Fate.PENDING else None,
+            settled_at=None if fate in ON_THEIR_WAY else NOW,
         )
     assert ann.get(desk.screen_of(incident)).context["fates"] == [
-        ("Queued", 1, "grey"),
+        ("On their way", 4, "blue"),
         ("Handed to relay", 2, "green"),
         ("Failed", 1, "red"),
     ]
-    assert ann.get(DASHBOARD).context["health"] == {"untaken": 1, "waiting": 1, "sent": 2, "failed": 1}
+    assert ann.get(DASHBOARD).context["health"] == {"untaken": 1, "waiting": 4, "sent": 2, "failed": 1}
 
 
 def test_the_screen_costs_the_same_with_5_and_200_entries(ann: Client) -> None:

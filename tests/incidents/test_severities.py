@@ -116,3 +116,14 @@ def test_parsing_takes_one_query(django_assert_num_queries: DjangoAssertNumQueri
         assert meant(parse("SEV-1", policy)) == ("platform-sev", 1)
     with django_assert_num_queries(1), pytest.raises(SeverityError):
         parse("SEV-1")
+
+
+@pytest.mark.parametrize(
+    ("code", "label", "short", "full"),
+    [("P1", "High", "P1", "P1 High"), ("minor", "Minor", "Minor", "Minor"), ("SEV-2", "Major", "SEV-2", "SEV-2 Major")],
+)
+def test_a_level_is_spelt_as_its_label_where_the_code_only_repeats_it(
+    code: str, label: str, short: str, full: str
+) -> None:
+    level = Severity(code=code, label=label)
+    assert (level.short, str(level)) == (short, full)
