@@ -334,6 +334,33 @@ def test_a_worker_that_died_costs_one_minute() -> None:
     assert AuditRun.objects.latest_finished() == AuditRun.objects.get(slot=MINUTE + timedelta(minutes=1))
 
 
+def test_readers_are_counted_anew_only_where_news_was_written_down_since() -> None:
+    """F22: the longest question is asked once an update, all of them again after a fault and once an hour."""
+    reader("ann")
+    update = told()
+    half_past = timezone.now().replace(minute=30, second=0, microsecond=0)
+    Announcement.objects.update(published_at=half_past - timedelta(hours=2), expanded_at=half_past - timedelta(hours=1))
+    Subscriber.objects.update(created_at=half_past - timedelta(hours=3), confirmed_at=half_past - timedelta(hours=3))
+    update.deliveries.all().delete()
+
+    def missed(minutes: int) -> list[str]:
+        report = audit.run_if_due(half_past + timedelta(minutes=minutes))
+        assert report is not None
+        return [wrong.rule.id for wrong in report.wrong]
+
+    assert missed(0) == ["A2"]
+    assert missed(1) == ["A2"]
+    AuditRun.objects.update(findings=[])
+    assert missed(2) == []
+    Announcement.objects.update(expanded_at=half_past)
+    assert missed(3) == ["A2"]
+    AuditRun.objects.update(findings=[])
+    Announcement.objects.update(expanded_at=half_past - timedelta(hours=1))
+    assert missed(29) == ["A2"]
+    AuditRun.objects.update(findings=[])
+    assert missed(30) == ["A2"]
+
+
 def test_runs_older_than_two_days_go() -> None:
     for hours in (49, 47):
         AuditRun.objects.create(slot=MINUTE - timedelta(hours=hours))
