@@ -156,6 +156,20 @@ def relay_is_spoken_to_in_its_language(app_configs: Sequence[AppConfig] | None, 
 
 
 @register
+def visitors_are_told_apart(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Behind a proxy that is not counted, all visitors look like one, and share one limit (W002)."""
+    if not settings.PRODUCTION or not settings.SECURE_PROXY_SSL_HEADER or settings.TRUSTED_PROXIES:
+        return []
+    return [
+        Warning(
+            "BEHIND_TLS_PROXY is on, but TRUSTED_PROXIES counts none: sign-ups are limited for all visitors together.",
+            hint="Set TRUSTED_PROXIES=1 if your proxy appends the visitor to X-Forwarded-For (docs/running.md).",
+            id="heliograph.W002",
+        )
+    ]
+
+
+@register
 def embedded_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Says in words what an embedded copy is not for (I001)."""
     if settings.PRODUCTION or _engine() != "sqlite3":

@@ -16,7 +16,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, transaction
 from django.db.models import F, QuerySet
 
-from notifications import bell, erasure, outbox, suppression, tokens
+from notifications import bell, erasure, limits, outbox, suppression, tokens
 from notifications.enums import UNSENT, Channel, Fate, Silence
 from notifications.models import Brand, Delivery, SignUp, Subscriber, Topic
 from notifications.outbox import Letter
@@ -90,6 +90,7 @@ def answer(*, at: datetime, most: int = 500) -> int:
     """
     if not Brand.objects.filter(is_default=True).exists():
         return 0
+    limits.forget(at=at)
     done = 0
     for pk in list(SignUp.objects.values_list("pk", flat=True)[:most]):
         try:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from notifications import subscriptions, tokens
+from notifications import limits, subscriptions, tokens
 from notifications.forms import RANKS, ChoiceForm, SubscribeForm
 from notifications.models import Brand, Subscriber
 from notifications.subscriptions import Choice
@@ -52,7 +52,7 @@ def public_page(view: View[P]) -> View[P]:
 
 @public_page
 def subscribe(request: HttpRequest) -> HttpResponse:
-    """The form, and the answer that is the same for every address (S15)."""
+    """The form, and the answer that is the same for every address and beyond every limit (S15, S16)."""
     if request.method != "POST":
         response = _show(request, "subscribe", form=SubscribeForm())
         response.headers["Cache-Control"] = CACHE_FORM
@@ -62,7 +62,9 @@ def subscribe(request: HttpRequest) -> HttpResponse:
         return _show(request, "check_inbox")
     if not form.is_valid():
         return _show(request, "subscribe", REFUSED, form=form)
-    subscriptions.ask(form.cleaned_data["address"], form.choice, at=timezone.now())
+    address, visitor, at = form.cleaned_data["address"], limits.visitor_of(request), timezone.now()
+    if limits.may_sign_up(visitor, address, at=at):
+        subscriptions.ask(address, form.choice, at=at, network=limits.network(visitor))
     return _show(request, "check_inbox")
 
 

@@ -32,6 +32,8 @@ def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         DEBUG=False,
         ALLOWED_HOSTS=["status.example.com"],
         SITE_URL="https://status.example.com",
+        SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"),
+        TRUSTED_PROXIES=1,
     )
     monkeypatch.setattr(checks, "settings", proper)
     return proper
@@ -43,6 +45,7 @@ def found() -> list[CheckMessage]:
         checks.production_secrets,
         checks.production_address,
         checks.relay_is_spoken_to_in_its_language,
+        checks.visitors_are_told_apart,
         checks.embedded_parts,
     )
     return [message for part in parts for message in part(None)]
@@ -93,6 +96,14 @@ def test_a_password_in_the_clear_is_warned_about(production) -> None:
     production.SMTP = RELAY | {"starttls": False}
     (warning,) = found()
     assert (warning.id, warning.level) == ("heliograph.W001", WARNING)
+
+
+def test_a_proxy_that_is_not_counted_is_warned_about(production) -> None:
+    """S16: all visitors would share the limit of one."""
+    production.TRUSTED_PROXIES = 0
+    assert [message.id for message in found()] == ["heliograph.W002"]
+    production.SECURE_PROXY_SSL_HEADER = None
+    assert found() == []
 
 
 def test_a_wildcard_host_covers_the_address(production) -> None:

@@ -255,8 +255,8 @@ def test_queries_are_counted(
     subscriptions.choose(ada, Choice(all_topics=False, topics=(topics[0].pk, topics[1].pk)), at=timezone.now())
     with django_assert_num_queries(2):  # brand, components
         visitor.get(FORM)
-    with django_assert_num_queries(5):  # components, upsert with its savepoint around, brand
-        visitor.post(FORM, GOOD)
+    with django_assert_num_queries(9):  # components, four limits, upsert with its savepoint around, brand
+        visitor.post(FORM, GOOD, REMOTE_ADDR="203.0.113.7")
     with django_assert_num_queries(4):  # subscriber, choice, components, brand
         visitor.get(link(ada, "manage"))
     with django_assert_num_queries(1):  # brand
