@@ -21,6 +21,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from notifications import subscriptions
+from notifications.admin.lists import ListsMixin
 from notifications.forms import RANKS
 from notifications.models import Contact, Customer, Subscriber, Topic
 
@@ -75,8 +76,8 @@ class LeastRankFilter(DropdownFilter):
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(ModelAdmin):
-    """Facts to read, one link to a customer to set, one act: unsubscribe. People subscribe by themselves."""
+class SubscriberAdmin(ListsMixin, ModelAdmin):
+    """Facts to read, one link to a customer to set, two acts: unsubscribe, erase. People subscribe by themselves."""
 
     list_display = ["address", "state", "components", "incidents", "customer", "confirmed_at"]
     list_filter = [StandingFilter, LeastRankFilter, ("customer", AutocompleteSelectFilter)]
@@ -89,6 +90,7 @@ class SubscriberAdmin(ModelAdmin):
     autocomplete_fields = ["customer"]
     actions = ["unsubscribe_chosen"]
     actions_detail = ["unsubscribe", "erase"]
+    actions_list = ["import_people", "export_people"]
     fieldsets = [
         (None, {"fields": ["address", "state", "customer", "language"]}),
         ("Hears about", {"fields": ["components", "incidents", "wants_maintenance"]}),

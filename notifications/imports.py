@@ -1,0 +1,330 @@
+"""Bringing subscribers in from a CSV file, each with the proof that they agreed (R-807, S29).
+
+The file is read line by line and written in chunks, each a transaction of its own: a run that was
+cut short is simply run again, who is there already is left alone. Nobody is mailed. Who was erased
+or complained stays away.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time
+from hashlib import blake2b
+from itertools import islice
+from typing import BinaryIO
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import TextChoices
+from django.utils.dateparse import parse_date, parse_datetime
+
+from notifications import addresses, suppression
+from notifications.enums import Channel
+from notifications.models import Subscriber, Topic
+from notifications.models.audience import SubscriberQuerySet
+from notifications.validators import one_line
+
+REQUIRED = ("address", "consent_at", "consent_source")
+OPTIONAL = ("components", "least_severity", "language")
+LARGEST = 30_000_000
+CHUNK = 1000
+#: A report keeps so many lines; the counts are of all.
+MOST_SHOWN = 500
+LONGEST_SOURCE = 200
+#: What our own export puts a ' before (S23); reading takes it off again.
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
+
+
+class BadFile(Exception):
+    """The file cannot be read at all; ``str()`` says why, in words for the person who chose it."""
+
+
+class Verdict(TextChoices):
+    NEW = "new", "New"
+    KNOWN = "known", "Already there"
+    SUPPRESSED = "suppressed", "Suppressed"
+    WRONG = "wrong", "Wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What becomes of one line of the file; ``number`` counts from 1, the header is the first."""
+
+    number: int
+    verdict: Verdict
+    address: str
+    words: str = ""
+
+
+@dataclass
+class Report:
+    """How an import ended, or would end. ``shown`` are the first lines that are not simply new."""
+
+    counts: Counter[Verdict] = field(default_factory=Counter)
+    shown: list[Finding] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        self.counts[finding.verdict] += 1
+        if finding.verdict != Verdict.NEW and len(self.shown) < MOST_SHOWN:
+            self.shown.append(finding)
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """One good line. ``topics`` None: all components."""
+
+    number: int
+    address: str
+    consent_at: datetime
+    consent_source: str
+    topics: tuple[int, ...] | None
+    least_rank: int
+    language: str
+
+
+def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], None] | None = None) -> Report:
+    """Import a file, or with ``dry`` only say what would happen; ``tell`` hears about every line.
+
+    Raises BadFile before anything is written. News from ``at`` on reaches those who are new.
+    """
+    if file.seek(0, 2) > LARGEST:
+        raise BadFile(f"The file is larger than {LARGEST // 1_000_000} MB. Please split it.")
+    file.seek(0)
+    report = Report()
+    lines = _lines(file, at)
+    while some := list(islice(lines, CHUNK)):
+        people = [line for line in some if isinstance(line, _Person)]
+        fates = _judge(people) if dry else _write(people, at)
+        for line in some:
+            finding = line if isinstance(line, Finding) else fates[line.number]
+            report.add(finding)
+            if tell is not None:
+                tell(finding)
+    return report
+
+
+# --- reading ---------------------------------------------------------------------------
+
+
+def _lines(file: BinaryIO, at: datetime) -> Iterator[_Person | Finding]:
+    # What is not UTF-8 becomes lone surrogates, so that only its own line is refused.
+    reader = csv.reader((line.decode("utf-8", "surrogateescape") for line in file), strict=True)
+    header = _header(file, reader)
+    topics: dict[str, tuple[int, ...]] = {}
+    for pk, name in Topic.objects.values_list("pk", "name"):
+        topics[name.casefold()] = (*topics.get(name.casefold(), ()), pk)
+    seen: set[int] = set()
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+            if cells is None:
+                return
+            if cells:
+                yield _person(number, _row(header, cells), topics, at, seen)
+        except csv.Error as error:
+            yield Finding(number, Verdict.WRONG, "", f"The line cannot be read: {error}.")
+        except ValidationError as error:
+            yield Finding(number, Verdict.WRONG, _shown(cells), " ".join(error.messages))
+
+
+def _header(file: BinaryIO, reader: Iterator[list[str]]) -> list[str]:
+    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+        raise BadFile("The file is in UTF-16. Please save it as “CSV UTF-8”.")
+    file.seek(0)
+    try:
+        first = next(reader, None)
+    except csv.Error as error:
+        raise BadFile(f"The first line cannot be read: {error}.") from None
+    if not first:
+        raise BadFile("The file is empty, or its first line is. It begins with the names of the columns.")
+    header = [cell.removeprefix("\ufeff").strip().lower() for cell in first]
+    missing = [name for name in REQUIRED if name not in header]
+    if missing:
+        raise BadFile(
+            f"The first line lacks: {', '.join(missing)}. It names the columns, separated by commas: "
+            f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}."
+        )
+    strange = [name for name in header if name not in (*REQUIRED, *OPTIONAL)]
+    if strange:
+        names = ", ".join(f"“{_printable(name)}”" for name in strange[:5])
+        raise BadFile(f"Unknown columns: {names}. Please remove them, so that nothing is lost unseen.")
+    if len(set(header)) < len(header):
+        raise BadFile("A column is named twice in the first line.")
+    return header
+
+
+def _row(header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise ValidationError(f"{len(cells)} cells, but the first line names {len(header)} columns.")
+    if any("\ud800" <= character <= "\udfff" for cell in cells for character in cell if not cell.isascii()):
+        raise ValidationError("This line is not in UTF-8.")
+    return {name: _bare(cell) for name, cell in zip(header, cells, strict=True)}
+
+
+def _bare(cell: str) -> str:
+    """A cell without the mark that our export puts before what a spreadsheet would calculate."""
+    return (cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell).strip(" ")
+
+
+def _person(
+    number: int, row: dict[str, str], topics: dict[str, tuple[int, ...]], at: datetime, seen: set[int]
+) -> _Person:
+    address = addresses.normal(row["address"])
+    person = _Person(
+        number,
+        address,
+        _agreed(row["consent_at"], at),
+        _source(row["consent_source"]),
+        _components(row.get("components", ""), topics),
+        _rank(row.get("least_severity", "")),
+        _language(row.get("language", "")),
+    )
+    # Eight bytes an address: the memory of a run is this, and one chunk.
+    mark = int.from_bytes(blake2b(address.casefold().encode(), digest_size=8).digest())
+    if mark in seen:
+        raise ValidationError("The same address stands further up.")
+    seen.add(mark)
+    return person
+
+
+def _agreed(cell: str, at: datetime) -> datetime:
+    try:
+        moment = parse_datetime(cell)
+        day = None if moment else parse_date(cell)
+    except ValueError:
+        moment = day = None
+    if day is not None:
+        moment = datetime.combine(day, time(), UTC)
+    if moment is None:
+        raise ValidationError("consent_at is not a date like 2026-05-31 or 2026-05-31T14:30:00Z.")
+    try:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("consent_at is outside of the calendar.") from None
+    if moment > at:
+        raise ValidationError("consent_at is in the future.")
+    return moment
+
+
+def _source(cell: str) -> str:
+    if not cell:
+        raise ValidationError("consent_source is empty: say how the person agreed.")
+    if len(cell) > LONGEST_SOURCE:
+        raise ValidationError(f"consent_source is longer than {LONGEST_SOURCE} characters.")
+    if not (cell.isascii() and cell.isprintable()):
+        one_line(cell)
+    return cell
+
+
+def _components(cell: str, topics: dict[str, tuple[int, ...]]) -> tuple[int, ...] | None:
+    names = [name.strip() for name in cell.split(";") if name.strip()]
+    if not names:
+        return None
+    unknown = [name for name in names if name.casefold() not in topics]
+    if unknown:
+        raise ValidationError(f"There is no component “{_printable(unknown[0])}”.")
+    return tuple(sorted({pk for name in names for pk in topics[name.casefold()]}))
+
+
+def _rank(cell: str) -> int:
+    if cell not in ("", "1", "2", "3", "4"):
+        raise ValidationError("least_severity is a number from 1 (only the worst) to 4 (everything).")
+    return int(cell or 4)
+
+
+def _language(cell: str) -> str:
+    if cell and (not _LANGUAGE.fullmatch(cell) or len(cell) > 12):
+        raise ValidationError("language is a code like en or pt-BR.")
+    return cell or "en"
+
+
+def _shown(cells: list[str] | None) -> str:
+    return _printable(cells[0]) if cells else ""
+
+
+def _printable(words: str) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in words[:80])
+
+
+# --- writing ---------------------------------------------------------------------------
+
+
+def _judge(people: list[_Person]) -> dict[int, Finding]:
+    """What each line would become. Two queries."""
+    there = Subscriber.objects.filter(channel=Channel.EMAIL, address__in=[person.address for person in people])
+    known = set(there.exclude(pk__in=_waiting(people).values("pk")).values_list("address", flat=True))
+    # In this order: who is erased in between was found above, or is found here.
+    silent = suppression.among(Channel.EMAIL, [person.address for person in people])
+    findings = {}
+    for person in people:
+        verdict, words = Verdict.NEW, ""
+        if person.address in silent:
+            verdict, words = (
+                Verdict.SUPPRESSED,
+                "Erased, complained or bounced: only their own sign-up brings them back.",
+            )
+        elif person.address in known:
+            verdict, words = Verdict.KNOWN, "Nothing of theirs is changed."
+        findings[person.number] = Finding(person.number, verdict, person.address, words)
+    return findings
+
+
+def _waiting(people: list[_Person]) -> SubscriberQuerySet:
+    """Those who signed up by themselves and never confirmed: the proof of the file does it for them."""
+    return Subscriber.objects.filter(
+        channel=Channel.EMAIL,
+        address__in=[person.address for person in people],
+        confirmed_at__isnull=True,
+        unsubscribed_at__isnull=True,
+        bounced_at__isnull=True,
+    )
+
+
+@transaction.atomic
+def _write(people: list[_Person], at: datetime) -> dict[int, Finding]:
+    findings = _judge(people)
+    new = {person.address: person for person in people if findings[person.number].verdict == Verdict.NEW}
+    waiting = list(_waiting(list(new.values())).select_for_update().order_by("pk"))
+    for subscriber in waiting:
+        _fill(subscriber, new[subscriber.address], at)
+    Subscriber.objects.bulk_update(waiting, _FILLED)
+    # Always in this order, so that two imports never wait for each other crosswise.
+    fresh = [Subscriber(channel=Channel.EMAIL, address=address, created_at=at) for address in sorted(new)]
+    for subscriber in fresh:
+        _fill(subscriber, new[subscriber.address], at)
+    Subscriber.objects.bulk_create(fresh, ignore_conflicts=True)
+    # Only those that are ours: somebody may have signed up while we wrote.
+    ours = Subscriber.objects.filter(public_id__in=[subscriber.public_id for subscriber in fresh])
+    made = dict(ours.values_list("address", "pk")) | {subscriber.address: subscriber.pk for subscriber in waiting}
+    Subscriber.topics.through.objects.filter(subscriber__in=waiting).delete()
+    chosen = Subscriber.topics.through
+    chosen.objects.bulk_create(
+        chosen(subscriber_id=pk, topic_id=topic) for address, pk in made.items() for topic in new[address].topics or ()
+    )
+    for address, person in new.items():
+        if address not in made:
+            findings[person.number] = Finding(person.number, Verdict.KNOWN, address, "Signed up just now.")
+    return findings
+
+
+_FILLED = [
+    "language", "all_topics", "least_rank", "confirmed_at", "consent_at", "consent_source", "changed_at",
+]  # fmt: skip
+
+
+def _fill(subscriber: Subscriber, person: _Person, at: datetime) -> None:
+    subscriber.language = person.language
+    subscriber.all_topics = person.topics is None
+    subscriber.least_rank = person.least_rank
+    subscriber.confirmed_at = subscriber.changed_at = at
+    subscriber.consent_at, subscriber.consent_source = person.consent_at, person.consent_source
