@@ -1,14 +1,12 @@
 """The life of an incident: one function per thing an operator says (R-201, design.md "The shape of an act").
 
-Every act locks the incident's row, so that updates have one order (F09), and raises the version.
-Edges pass an ``Ask``: what their form knew. A form that is older than the incident is refused
-with what changed; a form that was sent twice changes nothing the second time (F11).
+Every act locks the incident's row, so that updates have one order (F09), and raises the version
+(``incidents.moves``). Edges pass an ``Ask``: what their form knew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,58 +16,43 @@ from django.db import transaction
 
 from incidents import clock, timeline
 from incidents.enums import OPEN, DutyKind, Origin, State, Verb
-from incidents.models import Incident, IncidentNumber, Severity, TimelineEntry
+from incidents.models import Incident, IncidentNumber, Severity
+from incidents.moves import (
+    MOVES,
+    UNSEEN,
+    AlreadyDone,
+    Ask,
+    Changed,
+    NotAllowed,
+    move,
+    refuse_replay,
+    refuse_unless_open,
+    take,
+)
 from notifications.models import Brand
 from status import ledger, publishing
 from status.enums import Level, NoticeKind, Phase
 from status.models import Component, NoticeUpdate
 from status.publishing import Draft
 
-#: From where to where an incident may move. Going back and reopening are allowed, and recorded.
-MOVES: dict[State, tuple[State, ...]] = {
-    State.DECLARED: (State.ACKNOWLEDGED, State.MITIGATED, State.RESOLVED, State.FALSE_ALARM),
-    State.ACKNOWLEDGED: (State.MITIGATED, State.RESOLVED, State.FALSE_ALARM),
-    State.MITIGATED: (State.ACKNOWLEDGED, State.RESOLVED, State.FALSE_ALARM),
-    State.RESOLVED: (State.ACKNOWLEDGED, State.CLOSED, State.FALSE_ALARM),
-    State.CLOSED: (State.ACKNOWLEDGED,),
-    State.FALSE_ALARM: (),
-}
-#: The timestamps that a state implies: none is skipped on the way (R-201).
-STAMPS: dict[State, tuple[str, ...]] = {
-    State.ACKNOWLEDGED: ("acknowledged_at",),
-    State.MITIGATED: ("acknowledged_at", "mitigated_at"),
-    State.RESOLVED: ("acknowledged_at", "mitigated_at", "resolved_at"),
-    State.CLOSED: ("closed_at",),
-    State.FALSE_ALARM: ("closed_at",),
-}
-
-
-class NotAllowed(Exception):
-    """The incident is not in a state in which this can be said; the text says why, for people."""
-
-
-class Changed(Exception):
-    """Somebody else acted since the form was read; ``entries`` are what it had not seen (F09)."""
-
-    def __init__(self, incident: Incident, entries: list[TimelineEntry]) -> None:
-        self.incident, self.entries = incident, entries
-        super().__init__(f"{incident.reference} changed since you opened this form.")
-
-
-class AlreadyDone(Exception):
-    """This very form was received before: ``incident`` is what came of it (F11)."""
-
-    def __init__(self, incident: Incident) -> None:
-        self.incident = incident
-        super().__init__("This was done already.")
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What a form knew when it was shown: the incident's version, and its own token."""
-
-    version: int | None = None
-    token: UUID | None = None
+__all__ = [
+    "MOVES",
+    "AlreadyDone",
+    "Ask",
+    "Changed",
+    "NotAllowed",
+    "acknowledge",
+    "change_severity",
+    "close",
+    "correct_update",
+    "declare",
+    "mark_false_alarm",
+    "mitigate",
+    "note",
+    "post_update",
+    "reopen",
+    "resolve",
+]
 
 
 @transaction.atomic
@@ -94,7 +77,7 @@ def declare(
     ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``.
     """
     number = _next_number(at.year)
-    _refuse_replay(token)
+    refuse_replay(token)
     incident = Incident.objects.create(
         reference=f"INC-{at.year}-{number:04d}",
         title=title,
@@ -112,19 +95,19 @@ def declare(
     clock.open_duties(incident, at=at)
     if draft:
         if draft.phase == Phase.MONITORING:
-            _move(incident, State.MITIGATED, at=at)
+            move(incident, State.MITIGATED, at=at)
             clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
         _publish(incident, draft, levels, by=by, at=at, tell=tell)
     return incident
 
 
 @transaction.atomic
-def acknowledge(incident: Incident, *, by: User | None, at: datetime, ask: Ask = Ask()) -> Incident:
+def acknowledge(incident: Incident, *, by: User | None, at: datetime, ask: Ask = UNSEEN) -> Incident:
     """Say that somebody is working on it. What is over is reopened, not acknowledged."""
-    incident = _take(incident, ask)
+    incident = take(incident, ask)
     if incident.state != State.DECLARED:
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; nothing is to acknowledge.")
-    _move(incident, State.ACKNOWLEDGED, at=at)
+    move(incident, State.ACKNOWLEDGED, at=at)
     timeline.record(incident, Verb.ACKNOWLEDGED, by=by, at=at, token=ask.token)
     clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
     clock.open_duties(incident, at=at)
@@ -140,18 +123,18 @@ def post_update(
     by: User | None,
     at: datetime,
     tell: bool = True,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Say something in public, set the components, promise the next word (R-206, R-207, R-1301).
 
     The first public words of an incident open its notice. Monitoring means mitigated; going back
     from there means that the fix failed.
     """
-    incident = _take(incident, ask)
-    _refuse_unless_open(incident, "post an update")
+    incident = take(incident, ask)
+    refuse_unless_open(incident, "post an update")
     target = State.MITIGATED if draft.phase == Phase.MONITORING else State.ACKNOWLEDGED
     if incident.state != target:
-        _move(incident, target, at=at)
+        move(incident, target, at=at)
         clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
     _publish(incident, draft, levels, by=by, at=at, tell=tell, token=ask.token)
     return incident
@@ -166,10 +149,10 @@ def correct_update(
     by: User | None,
     at: datetime,
     tell: bool = False,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Replace the words of a public update; the old words stay in both books (R-205)."""
-    incident = _take(incident, ask)
+    incident = take(incident, ask)
     if incident.state == State.FALSE_ALARM:
         raise NotAllowed(f"{incident.reference} was a false alarm and is off the page; its words stay as they are.")
     if hasattr(update, "corrected_by"):
@@ -198,10 +181,10 @@ def note(
     by: User | None,
     at: datetime,
     happened_at: datetime | None = None,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Write something down for colleagues only. Never refused for being late: a note overwrites nothing."""
-    incident = _take(incident, Ask(token=ask.token))
+    incident = take(incident, Ask(token=ask.token))
     timeline.record(incident, Verb.NOTED, by=by, at=at, words=words, happened_at=happened_at, token=ask.token)
     if incident.state in OPEN:
         clock.meet(incident, DutyKind.INTERNAL_UPDATE, by=by, at=at)
@@ -217,15 +200,15 @@ def change_severity(
     reason: str,
     by: User | None,
     at: datetime,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Judge it differently, perhaps by another policy; clocks are planned anew (R-109).
 
     ``clock.compare`` shows beforehand what this does. Raises ``NotAllowed`` once it is over: a
     finished incident keeps the policy it was judged by (R-102).
     """
-    incident = _take(incident, ask)
-    _refuse_unless_open(incident, "change the severity")
+    incident = take(incident, ask)
+    refuse_unless_open(incident, "change the severity")
     was, incident.severity = incident.severity, severity
     incident.save(update_fields=["severity"])
     timeline.record(
@@ -252,11 +235,11 @@ def mitigate(
     by: User | None,
     at: datetime,
     happened_at: datetime | None = None,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Say inside that customers no longer suffer (since ``happened_at``); the cause may still be there."""
-    incident = _take(incident, ask)
-    _move(incident, State.MITIGATED, at=at)
+    incident = take(incident, ask)
+    move(incident, State.MITIGATED, at=at)
     if happened_at:
         incident.mitigated_at = happened_at
         incident.save(update_fields=["mitigated_at"])
@@ -276,17 +259,17 @@ def resolve(
     at: datetime,
     ended_at: datetime | None = None,
     tell: bool = True,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is over: components come back unless another incident holds them down (R-207).
 
     ``ended_at`` (default ``at``) is when it stopped to hurt; it may lie before we say so (R-1302),
     but not before the present round of trouble began.
     """
-    incident = _take(incident, ask)
+    incident = take(incident, ask)
     if ended_at and ended_at < incident.round_began_at:
         raise NotAllowed(f"It cannot have stopped hurting before {incident.round_began_at:%H:%M} UTC, when it began.")
-    _move(incident, State.RESOLVED, at=at)
+    move(incident, State.RESOLVED, at=at)
     incident.ended_at = ended_at or at
     incident.save(update_fields=["ended_at"])
     clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
@@ -312,18 +295,18 @@ def reopen(
     by: User | None,
     at: datetime,
     tell: bool = True,
-    ask: Ask = Ask(),
+    ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is back: same incident, same page, a new lane of messages (R-201, F12)."""
-    incident = _take(incident, ask)
+    incident = take(incident, ask)
     if incident.state not in (State.RESOLVED, State.CLOSED):
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; it cannot be reopened.")
-    _move(incident, State.ACKNOWLEDGED, at=at)
+    move(incident, State.ACKNOWLEDGED, at=at)
     incident.mitigated_at = incident.ended_at = incident.resolved_at = incident.closed_at = None
     incident.reopened_at = at
     incident.save(update_fields=["mitigated_at", "ended_at", "resolved_at", "closed_at", "reopened_at"])
     if draft.phase == Phase.MONITORING:
-        _move(incident, State.MITIGATED, at=at)
+        move(incident, State.MITIGATED, at=at)
     timeline.record(incident, Verb.REOPENED, by=by, at=at, words=draft.body, token=ask.token)
     clock.drop(incident, *clock.AFTERWARDS, at=at, remark="Reopened.")
     if incident.notice:
@@ -335,11 +318,11 @@ def reopen(
 
 @transaction.atomic
 def mark_false_alarm(
-    incident: Incident, *, body: str, by: User | None, at: datetime, tell: bool = True, ask: Ask = Ask()
+    incident: Incident, *, body: str, by: User | None, at: datetime, tell: bool = True, ask: Ask = UNSEEN
 ) -> Incident:
     """Say that nothing was wrong: who was told is told so, and no customer figure counts it (R-203)."""
-    incident = _take(incident, ask)
-    _move(incident, State.FALSE_ALARM, at=at)
+    incident = take(incident, ask)
+    move(incident, State.FALSE_ALARM, at=at)
     ledger.void_impacts(incident.source, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
@@ -352,10 +335,10 @@ def mark_false_alarm(
 
 
 @transaction.atomic
-def close(incident: Incident, *, words: str, by: User | None, at: datetime, ask: Ask = Ask()) -> Incident:
+def close(incident: Incident, *, words: str, by: User | None, at: datetime, ask: Ask = UNSEEN) -> Incident:
     """Say that nothing is left to do about it."""
-    incident = _take(incident, ask)
-    _move(incident, State.CLOSED, at=at)
+    incident = take(incident, ask)
+    move(incident, State.CLOSED, at=at)
     timeline.record(incident, Verb.CLOSED, by=by, at=at, words=words, token=ask.token)
     return incident
 
@@ -412,39 +395,3 @@ def _next_number(year: int) -> int:
     number.last += 1
     number.save(update_fields=["last"])
     return number.last
-
-
-def _take(incident: Incident, ask: Ask) -> Incident:
-    """Lock the row, refuse what was sent twice or is out of date, and raise the version."""
-    held = Incident.objects.select_for_update(of=("self",)).get(pk=incident.pk)
-    _refuse_replay(ask.token)
-    if ask.version is not None and ask.version != held.version:
-        raise Changed(held, list(held.timeline.filter(version__gt=ask.version).select_related("by")))
-    held.version += 1
-    held.save(update_fields=["version"])
-    return held
-
-
-def _refuse_replay(token: UUID | None) -> None:
-    done = TimelineEntry.objects.filter(token=token).select_related("incident").first() if token else None
-    if done:
-        raise AlreadyDone(done.incident)
-
-
-def _refuse_unless_open(incident: Incident, deed: str) -> None:
-    if incident.state not in OPEN:
-        raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; you cannot {deed}.")
-
-
-def _move(incident: Incident, state: State, *, at: datetime) -> None:
-    """The only writer of ``state``; the caller holds the row lock."""
-    if state not in MOVES[State(incident.state)]:
-        raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()} already or cannot become so.")
-    if incident.state == State.MITIGATED and state == State.ACKNOWLEDGED:
-        # The fix failed; the timeline keeps when it was believed to work.
-        incident.mitigated_at = None
-    incident.state = state
-    for stamp in STAMPS[state]:
-        if getattr(incident, stamp) is None:
-            setattr(incident, stamp, at)
-    incident.save(update_fields=["state", "mitigated_at", *STAMPS[state]])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from incidents import lifecycle
+from incidents import lifecycle, moves
 from incidents.enums import DutyKind, State, Verb
 from incidents.lifecycle import AlreadyDone, Ask, Changed, NotAllowed
 from incidents.models import Incident, TimelineEntry
@@ -79,11 +79,11 @@ def test_every_pair_of_states_moves_or_is_refused_as_the_table_says(here: State,
     Incident.objects.filter(pk=incident.pk).update(state=here)
     incident.refresh_from_db()
     if there in lifecycle.MOVES[here]:
-        lifecycle._move(incident, there, at=NIGHT)
+        moves.move(incident, there, at=NIGHT)
         assert Incident.objects.get(pk=incident.pk).state == there
     else:
         with pytest.raises(NotAllowed):
-            lifecycle._move(incident, there, at=NIGHT)
+            moves.move(incident, there, at=NIGHT)
         assert Incident.objects.get(pk=incident.pk).state == here
 
 
