@@ -39,6 +39,19 @@ class Fate(TextChoices):
     UNCERTAIN = "uncertain", "Unknown"
 
 
+#: As an operator reads it at a glance; names of the console's colours.
+FATE_COLOURS = {
+    Fate.ACCEPTED: "green",
+    Fate.DELIVERED: "green",
+    Fate.BOUNCED: "orange",
+    Fate.UNCERTAIN: "orange",
+    Fate.DEAD: "red",
+    Fate.SUPPRESSED: "grey",
+    Fate.BLOCKED: "blue",
+    Fate.PENDING: "blue",
+    Fate.LEASED: "blue",
+    Fate.SENDING: "blue",
+}
 #: A delivery in one of these will not move again by itself.
 FINAL = (Fate.ACCEPTED, Fate.DELIVERED, Fate.BOUNCED, Fate.SUPPRESSED, Fate.DEAD, Fate.UNCERTAIN)
 #: Nothing of these has left the house yet: a newer update may overtake them (F12).

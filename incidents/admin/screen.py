@@ -15,7 +15,7 @@ from incidents.admin.preview import PHASE_COLOURS
 from incidents.enums import OPEN, State, Verb
 from incidents.models import Incident, Obligation, TimelineEntry
 from incidents.templatetags.incidents import RANK_COLOURS
-from notifications.enums import UNSENT, Fate
+from notifications.enums import FATE_COLOURS, UNSENT, Fate
 from notifications.models import Delivery
 from status import reading
 from status.enums import Level, Phase
@@ -134,18 +134,11 @@ def fates(incident: Incident) -> list[tuple[str, int, str]]:
     # Why a message waits is for the delivery log; here it is on its way.
     waiting = sum(counts.pop(fate, 0) for fate in ON_THEIR_WAY)
     told = [(ON_THEIR_WAY_WORDS, waiting, "blue")] if waiting else []
-    return told + [(fate.label, counts[fate], FATE_COLOURS.get(fate, "grey")) for fate in Fate if counts.get(fate)]
+    return told + [(fate.label, counts[fate], FATE_COLOURS[fate]) for fate in Fate if counts.get(fate)]
 
 
 ON_THEIR_WAY = (*UNSENT, Fate.SENDING)
 ON_THEIR_WAY_WORDS = "On their way"
-FATE_COLOURS = {
-    Fate.ACCEPTED: "green",
-    Fate.DELIVERED: "green",
-    Fate.BOUNCED: "orange",
-    Fate.DEAD: "red",
-    Fate.UNCERTAIN: "orange",
-}
 
 
 def clocks(incident: Incident) -> list[tuple[str, datetime | None, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,18 +16,21 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from notifications import delivery as post
-from notifications.enums import Fate
+from notifications.enums import FATE_COLOURS, Channel, Fate
 from notifications.models import Announcement, Delivery
 
 #: Further back than this one searches instead of paging.
 _COUNTED = 10_000
 _RECENT = 25
+BY_CHANNEL = ("channel", ChoicesDropdownFilter)
 
 
 class ShortPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -36,6 +40,16 @@ class ShortPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable 
     def count(self) -> int:
         rows = cast("QuerySet[Delivery]", self.object_list)
         return rows[: _COUNTED + 1].count()
+
+
+def _moment(at: datetime | None) -> SafeString:
+    """``20 Nov 2026, 14:05`` in one line, UTC to the second in the tooltip."""
+    if at is None:
+        return mark_safe("–")
+    at = at.astimezone(UTC)
+    return format_html(
+        '<time class="hg-when" title="{}">{}</time>', f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at.day} {at:%b %Y, %H:%M}"
+    )
 
 
 class RecentNewsFilter(DropdownFilter):
@@ -55,8 +69,8 @@ class RecentNewsFilter(DropdownFilter):
 class DeliveryAdmin(ModelAdmin):
     """To read and to search; the one act is to send a failure again."""
 
-    list_display = ["recipient", "subject", "fate_in_words", "reason", "channel", "created_at", "settled_at"]
-    list_filter = [("fate", ChoicesDropdownFilter), ("channel", ChoicesDropdownFilter), RecentNewsFilter]
+    list_display = ["recipient", "message", "fate_in_words", "reason", "channel", "queued", "settled"]
+    list_filter = [("fate", ChoicesDropdownFilter), BY_CHANNEL, RecentNewsFilter]
     list_filter_submit = True
     list_select_related = ["announcement", "subscriber"]
     list_per_page = 50
@@ -116,26 +130,33 @@ class DeliveryAdmin(ModelAdmin):
     def recipient(self, row: Delivery) -> str:
         return row.address or (row.subscriber.address if row.subscriber else "erased")
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the channel while there is only one."""
+        return [name for name in self.list_display if name != "channel" or len(Channel) > 1]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        return [one for one in self.list_filter if one != BY_CHANNEL or len(Channel) > 1]
+
+    @display(description="Message")
+    def message(self, row: Delivery) -> SafeString:
+        return format_html('<span class="hg-long">{}</span>', row.announcement.subject)
+
     @display(description="Message")
     def subject(self, row: Delivery) -> str:
         return row.announcement.subject
 
-    @display(
-        description="Fate",
-        label={
-            Fate.ACCEPTED.label: "success",
-            Fate.DELIVERED.label: "success",
-            Fate.PENDING.label: "info",
-            Fate.LEASED.label: "info",
-            Fate.SENDING.label: "info",
-            Fate.BLOCKED.label: "info",
-            Fate.UNCERTAIN.label: "warning",
-            Fate.BOUNCED.label: "danger",
-            Fate.DEAD.label: "danger",
-        },
-    )
-    def fate_in_words(self, row: Delivery) -> str:
-        return row.get_fate_display()
+    @display(description="Fate")
+    def fate_in_words(self, row: Delivery) -> SafeString:
+        colour = FATE_COLOURS[Fate(row.fate)]
+        return format_html('<span class="hg-dot" data-level="{}">{}</span>', colour, row.get_fate_display())
+
+    @display(description="Queued")
+    def queued(self, row: Delivery) -> SafeString:
+        return _moment(row.created_at)
+
+    @display(description="Settled")
+    def settled(self, row: Delivery) -> SafeString:
+        return _moment(row.settled_at)
 
     @display(description="Update")
     def message_reference(self, row: Delivery) -> str:

@@ -90,6 +90,21 @@ def test_it_counts_whom_severity_and_components_reach(ann: Client) -> None:
     assert reach(api, severity=p1, tell="") == 0
 
 
+def test_beside_the_button_stands_how_many_it_reaches(ann: Client) -> None:
+    """On a phone the preview is a long way from the button."""
+    scene.subscriber()
+    for changes, words in (
+        ({}, "mails 1 person"),
+        ({"tell": ""}, "mails nobody"),
+        ({"publish": "later"}, "tells nobody outside"),
+    ):
+        page = " ".join(
+            ann.post(desk.ADD, desk.opened(ann, desk.ADD) | changes | {"_preview": "1"}).content.decode().split()
+        )
+        assert f"data-reach-here>{words} </p>" in page
+        assert f'data-reach="{words} "' in page
+
+
 def test_it_says_that_sms_is_not_set_up(ann: Client) -> None:
     assert "not set up" in ann.post(LOOK, typed(ann)).content.decode()
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from notifications import fanout
-from notifications.enums import Fate
+from notifications.enums import Channel, Fate
 from notifications.models import Announcement, Delivery
 from tests.notifications.news import letter, news, reader, readers
 
@@ -42,6 +42,25 @@ def test_the_log_says_what_became_of_each_message(console: Client) -> None:
     assert "Handed to relay" in page
     assert "Queued" in page
     assert "[Northwind] Investigating: Card payments fail" in page
+    assert '<span class="hg-dot" data-level="green">Handed to relay</span>' in page
+    assert '<span class="hg-dot" data-level="blue">Queued</span>' in page
+
+
+def test_one_channel_needs_no_column(console: Client) -> None:
+    readers(1)
+    told()
+    response = console.get(LOG)
+    assert len(Channel) == 1  # the column and its filter come back with the second
+    assert response.context["cl"].list_display[1:] == [
+        "recipient",
+        "message",
+        "fate_in_words",
+        "reason",
+        "queued",
+        "settled",
+    ]
+    assert [spec.title for spec in response.context["cl"].filter_specs] == ["fate", "update"]
+    assert console.get(LOG, {"channel__exact": "email"}).status_code in (200, 302)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@
         panel.innerHTML = await answer.text();
         if (tab) each(`#${tab.id}`, (radio) => { radio.checked = true; }, panel);
         panel.classList.remove("stale");
+        const reach = panel.querySelector("[data-reach]");
+        each("[data-reach-here]", (beside) => { beside.textContent = reach ? reach.dataset.reach.trim() : ""; }, form);
       } catch (error) {
         if (error.name !== "AbortError") panel.querySelector("[data-failed]")?.removeAttribute("hidden");
       }
