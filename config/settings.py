@@ -213,7 +213,8 @@ if not PRODUCTION:
     STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Plain storage with finders: no collectstatic needed in demo and tests.
 WHITENOISE_USE_FINDERS = not PRODUCTION
-WHITENOISE_AUTOREFRESH = DEBUG
+# Lengths are remembered from the start: a file that changes under a running demo would be served cut.
+WHITENOISE_AUTOREFRESH = not PRODUCTION
 
 # --- Security ----------------------------------------------------------------------
 
