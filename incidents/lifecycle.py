@@ -90,7 +90,7 @@ def declare(
         declared_at=at,
     )
     timeline.record(
-        incident, Verb.DECLARED, by=by, at=at, token=token, severity=severity.code, policy=str(severity.version)
+        incident, Verb.DECLARED, by=by, at=at, token=token, severity=severity.short, policy=str(severity.version)
     )
     clock.open_duties(incident, at=at)
     if draft:
@@ -218,7 +218,7 @@ def change_severity(
         at=at,
         words=reason,
         token=ask.token,
-        severity=[was.code, severity.code],
+        severity=[was.short, severity.short],
         policy=[str(was.version), str(severity.version)],
     )
     if incident.notice:
