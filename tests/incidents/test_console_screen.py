@@ -228,3 +228,14 @@ def test_the_trail_of_a_list_does_not_say_the_same_twice(admin_client: Client) -
 def test_an_incident_that_is_not_there_is_not_found(ann: Client) -> None:
     for pk in ("999999", "nonsense", "99999999999999999999999"):
         assert ann.get(f"/admin/incidents/incident/{pk}/change/").status_code == 404
+
+
+def test_the_timeline_spells_a_level_as_its_policy_does(ann: Client) -> None:
+    """ "Major" everywhere: the code of policy A only repeats the label in small letters."""
+    incident = scene.incident(severity=scene.severity("major", label="Major"))
+    lifecycle.change_severity(
+        incident, scene.severity("minor", 3, label="Minor"), reason="Few notice.", by=scene.operator(), at=NOW
+    )
+    told = [said for _, _, said in ann.get(desk.screen_of(incident)).context["entries"]]
+    assert told[0][0] == "Major → Minor"
+    assert told[-1] == ["Major of Policy of major v1"]
