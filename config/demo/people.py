@@ -34,6 +34,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "incidents.change_updatetemplate",
         "incidents.view_updatetemplate",
         "notifications.change_subscriber",
+        "notifications.import_subscriber",
+        "notifications.export_subscriber",
+        "notifications.erase_subscriber",
     ),
     "Incident commander": (
         *_SEE_ALL,
