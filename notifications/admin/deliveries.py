@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
@@ -42,14 +42,20 @@ class ShortPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable 
         return rows[: _COUNTED + 1].count()
 
 
-def _moment(at: datetime | None) -> SafeString:
-    """``20 Nov 2026, 14:05`` in one line, UTC to the second in the tooltip."""
-    if at is None:
-        return mark_safe("–")
+def _moment(at: datetime, now: datetime) -> SafeString:
+    """``20 Nov, 14:05`` in one line, with the year when it is not this one; UTC to the second in the tooltip."""
     at = at.astimezone(UTC)
-    return format_html(
-        '<time class="hg-when" title="{}">{}</time>', f"{at:%Y-%m-%d %H:%M:%S} UTC", f"{at.day} {at:%b %Y, %H:%M}"
-    )
+    words = f"{at.day} {at:%b, %H:%M}" if at.year == now.year else f"{at.day} {at:%b %Y, %H:%M}"
+    return format_html('<time class="hg-when" title="{}">{}</time>', f"{at:%Y-%m-%d %H:%M:%S} UTC", words)
+
+
+def _after(span: timedelta) -> str:
+    """``after 4 s``, ``after 12 min``, ``after 3 h``, ``after 2 d``: rounded down."""
+    seconds = max(0, int(span.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"after {seconds // size} {unit}"
+    return f"after {seconds} s"
 
 
 class RecentNewsFilter(DropdownFilter):
@@ -69,7 +75,7 @@ class RecentNewsFilter(DropdownFilter):
 class DeliveryAdmin(ModelAdmin):
     """To read and to search; the one act is to send a failure again."""
 
-    list_display = ["recipient", "message", "fate_in_words", "reason", "channel", "queued", "settled"]
+    list_display = ["person", "message", "fate_in_words", "reason", "channel", "queued", "settled"]
     list_filter = [("fate", ChoicesDropdownFilter), BY_CHANNEL, RecentNewsFilter]
     list_filter_submit = True
     list_select_related = ["announcement", "subscriber"]
@@ -127,6 +133,12 @@ class DeliveryAdmin(ModelAdmin):
         return queryset.filter(people | Q(announcement__in=news)), False
 
     @display(description="Recipient")
+    def person(self, row: Delivery) -> SafeString:
+        mailbox, at, domain = self.recipient(row).partition("@")
+        # A long address is broken where people would.
+        return format_html('<span class="hg-address">{}<wbr>{}{}</span>', mailbox, at, domain)
+
+    @display(description="Recipient")
     def recipient(self, row: Delivery) -> str:
         return row.address or (row.subscriber.address if row.subscriber else "erased")
 
@@ -152,11 +164,16 @@ class DeliveryAdmin(ModelAdmin):
 
     @display(description="Queued")
     def queued(self, row: Delivery) -> SafeString:
-        return _moment(row.created_at)
+        return _moment(row.created_at, timezone.now())
 
     @display(description="Settled")
     def settled(self, row: Delivery) -> SafeString:
-        return _moment(row.settled_at)
+        if row.settled_at is None:
+            return SafeString("–")
+        settled = f"{row.settled_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return format_html(
+            '<time class="hg-when" title="{}">{}</time>', settled, _after(row.settled_at - row.created_at)
+        )
 
     @display(description="Update")
     def message_reference(self, row: Delivery) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -46,13 +48,33 @@ def test_the_log_says_what_became_of_each_message(console: Client) -> None:
     assert '<span class="hg-dot" data-level="blue">Queued</span>' in page
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "after 0 s"),
+        (59, "after 59 s"),
+        (60, "after 1 min"),
+        (3_599, "after 59 min"),
+        (7_200, "after 2 h"),
+        (86_400, "after 1 d"),
+    ],
+)
+def test_a_line_says_how_long_it_took(console: Client, seconds: int, words: str) -> None:
+    readers(1)
+    told()
+    row = Delivery.objects.get()
+    settled = row.created_at + timedelta(seconds=seconds)
+    Delivery.objects.update(fate=Fate.ACCEPTED, settled_at=settled)
+    assert f'title="{settled:%Y-%m-%d %H:%M:%S} UTC">{words}</time>' in console.get(LOG).content.decode()
+
+
 def test_one_channel_needs_no_column(console: Client) -> None:
     readers(1)
     told()
     response = console.get(LOG)
     assert len(Channel) == 1  # the column and its filter come back with the second
     assert response.context["cl"].list_display[1:] == [
-        "recipient",
+        "person",
         "message",
         "fate_in_words",
         "reason",
