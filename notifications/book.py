@@ -29,6 +29,8 @@ _Result = TypeVar("_Result")
 AWAY = (OperationalError, InterfaceError)
 #: After SIGTERM an outcome waits for the database at most this long (F30).
 LAST_WORDS_SECONDS = 25.0
+#: Why a message did not leave: its person left us, or their address was refused, after it was taken.
+WITHHELD = "Unsubscribed"
 #: Marks written by one statement, at most.
 _TOGETHER = 16
 
@@ -90,7 +92,7 @@ class Book:
         if mark.left and mark.left.id not in moved:
             self._late(mark.left)
         if (kept := mark.leaving) and kept.id not in moved:
-            persist(lambda: queue.leave_out(kept, "Unsubscribed"))
+            persist(lambda: queue.leave_out(kept, WITHHELD))
 
     def _late(self, item: Item) -> None:
         if not persist(lambda: queue.own(item)):

@@ -23,7 +23,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from notifications import closing, queue
-from notifications.book import AWAY, Book, persist
+from notifications.book import AWAY, WITHHELD, Book, persist
 from notifications.breaker import Breaker
 from notifications.channels.email import Answer, Outage, Verdict, Wire
 from notifications.compiler import LANGUAGES, Mould, mould
@@ -193,7 +193,7 @@ class _Sender:
     def _bounced(self, item: Item, reason: str) -> None:
         self._settle(item, Fate.BOUNCED, reason, returned=True)
         persist(lambda: _stop_mail_to(item))
-        if innocent := self._crew.breaker.refused(item):
+        if innocent := self._crew.breaker.refused(item, reason):
             persist(lambda: _take_back(innocent))
 
     def _poison(self, item: Item, error: Exception) -> None:
@@ -247,10 +247,8 @@ def send_again(deliveries: Iterable[Delivery], *, by: AbstractBaseUser, at: date
     out of order), whose news expired, or whose person left. An address that bounced gets another chance.
     """
     wanted = Delivery.objects.failed().filter(pk__in=[delivery.pk for delivery in deliveries])
-    newer = Announcement.objects.filter(lane=OuterRef("announcement__lane"), seq__gt=OuterRef("announcement__seq"))
-    told_more = newer.filter(deliveries__subscriber=OuterRef("subscriber"), deliveries__channel=OuterRef("channel"))
     welcome = Q(subscriber__confirmed_at__isnull=False, subscriber__unsubscribed_at__isnull=True) | ~Q(address="")
-    chosen = wanted.filter(welcome, ~Exists(told_more), announcement__expires_at__gt=at)
+    chosen = wanted.filter(welcome, ~_told_more(), announcement__expires_at__gt=at)
     # Held in this order by everybody, so that two operators cannot block each other.
     ids = list(chosen.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     Subscriber.objects.filter(deliveries__in=ids, bounced_at__isnull=False).update(bounced_at=None, changed_at=at)
@@ -266,10 +264,41 @@ def _stop_mail_to(item: Item) -> None:
     Subscriber.objects.filter(deliveries=item.id, bounced_at__isnull=True).update(bounced_at=Now())
 
 
+def _told_more() -> Exists:
+    """Whether the lane of a delivery has newer news for its person: it would come out of order (F12)."""
+    newer = Announcement.objects.filter(lane=OuterRef("announcement__lane"), seq__gt=OuterRef("announcement__seq"))
+    return Exists(newer.filter(deliveries__subscriber=OuterRef("subscriber"), deliveries__channel=OuterRef("channel")))
+
+
 @transaction.atomic
 def _take_back(items: Sequence[Item]) -> None:
-    """They were refused because of us: nobody is punished, everybody is tried again (F04)."""
-    for item in items:
-        mine = Delivery.objects.filter(pk=item.id, fence=item.fence, fate=Fate.BOUNCED)
-        Subscriber.objects.filter(deliveries__in=mine).update(bounced_at=None)
-        mine.update(fate=Fate.PENDING, settled_at=None, next_at=Now() + timedelta(seconds=backoff(item.attempts)))
+    """They were refused because of us: nobody is punished, everybody is tried again (F04).
+
+    Not whom we would revive with expired news. Where the lane has told more since, the newer one is
+    tried; what was withheld from these people meanwhile is due again.
+    """
+    fences = {item.id: item.fence for item in items}
+    fresh = Delivery.objects.filter(announcement__expires_at__gt=Now())
+    held = fresh.filter(pk__in=fences, fate=Fate.BOUNCED).select_for_update(of=("self",)).order_by("pk")
+    mine = [row for row in held if row.fence == fences[row.pk]]
+    old = set(fresh.filter(_told_more(), pk__in=fences).values_list("pk", flat=True))
+    people = [row.subscriber_id for row in mine if row.subscriber_id]
+    withheld = fresh.filter(
+        subscriber__in=people,
+        subscriber__unsubscribed_at__isnull=True,
+        fate=Fate.SUPPRESSED,
+        reason=WITHHELD,
+        settled_at__gte=F("subscriber__bounced_at"),
+    )
+    ids = list(withheld.values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=ids, fate=Fate.SUPPRESSED).update(
+        fate=Fate.PENDING, reason="", settled_at=None, next_at=Now()
+    )
+    for row in mine:
+        if row.pk in old:
+            row.fate, row.reason = Fate.SUPPRESSED, "Overtaken by a newer update."
+        else:
+            row.fate, row.settled_at = Fate.PENDING, None
+            row.next_at = Now() + timedelta(seconds=backoff(row.attempts))
+    Delivery.objects.bulk_update(mine, ["fate", "reason", "settled_at", "next_at"])
+    Subscriber.objects.filter(pk__in=people).update(bounced_at=None)

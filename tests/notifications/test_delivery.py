@@ -13,7 +13,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import breaker, closing, compiler, delivery, fanout, queue
+from notifications import closing, compiler, delivery, fanout, queue
 from notifications.book import Book
 from notifications.enums import Fate, Pool
 from notifications.models import Announcement, Delivery, Rendering, Subscriber
@@ -375,17 +375,6 @@ def test_being_refused_ourselves_punishes_nobody(relay: Relay, reply: str, caplo
     assert [record.levelname for record in caplog.records if reply in record.getMessage()] == ["ERROR"]
 
 
-def test_when_everybody_is_refused_it_is_us(relay: Relay) -> None:
-    """F04: 550 on 100 % suppresses 0 subscribers and rests; the eleven already marked are taken back."""
-    readers(30)
-    told()
-    relay.say["RCPT"] = "550 5.1.1 no such user"
-    delivery.drain("news")
-    assert Subscriber.objects.filter(bounced_at__isnull=False).count() == 0
-    assert fates() == {"pending": 30}
-    assert delivery._crews[Pool.NEWS].breaker.resting()
-
-
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
 def test_a_temporary_error_is_tried_again_later(relay: Relay, verb: str) -> None:
     """F04: 4xx; nothing left, so the count of copies goes back."""
@@ -464,15 +453,6 @@ def test_backoff_grows_with_full_jitter() -> None:
         assert min(waits) >= 1.0
         assert max(waits) <= most
         assert max(waits) > most / 2
-
-
-def test_a_few_bad_addresses_are_not_an_outage() -> None:
-    """F04: 2 % of the last 500 may be wrong."""
-    guard, item = breaker.Breaker(), queue.Item(1, 1, 1, "email", "a@b.c", b"", 0, "en", 0, 0, "", False)
-    for _ in range(490):
-        guard.fine()
-    assert [guard.refused(item) for _ in range(10)] == [[]] * 10
-    assert len(guard.refused(item)) == 11
 
 
 # --- what operators see and do --------------------------------------------------------
