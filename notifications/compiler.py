@@ -24,7 +24,7 @@ from notifications import mime, tokens
 from notifications.enums import Channel, Doubt, Kind
 from notifications.lint import Unsendable, lint, lint_for
 from notifications.models import Announcement, Brand, Rendering
-from notifications.outbox import Letter, Story
+from notifications.stories import Letter, Story
 
 __all__ = ["LANGUAGES", "Mould", "Preview", "Unsendable", "compile_mail", "lint", "mould", "preview", "preview_letter"]
 
@@ -163,7 +163,10 @@ def compile_mail(announcement: Announcement, language: str) -> tuple[list[str], 
     }
     name = "letter" if is_letter else "story"
     words = _words(name, announcement.content, announcement.brand, announcement.subject, language, links)
-    headers = _headers(announcement, markers, links["unsubscribe_url"])
+    try:
+        headers = _headers(announcement, markers, links["unsubscribe_url"])
+    except mime.BadHeader as error:
+        raise Unsendable([f"{error}."]) from error
     boundary = f"=_{announcement.public_id.hex}"
     message = mime.alternatives(headers, words.text, words.html, boundary=boundary, atoms=markers.values())
     pieces, slots = _cut(message, markers)
@@ -238,8 +241,16 @@ def _words(
     with translation.override(language), timezone.override("UTC"):
         text = render_to_string(f"notifications/email/{name}.txt", context)
         html = render_to_string(f"notifications/email/{name}.html", context)
-    lint_for(brand, [subject, text, html])
+    lint([text, html])
+    lint_for(brand, [subject, *_said(content)])
     return Preview(subject=subject, text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", html=_packed(html))
+
+
+def _said(content: Mapping[str, Any]) -> list[str]:
+    """What people wrote of it. The names of components, the brand's own lines and ours name nobody by mistake."""
+    if "lines" in content:
+        return [content["title"], content["sms"], *(line["text"] for line in content["lines"])]
+    return [content["heading"], *content["paragraphs"], content["button"]]
 
 
 def _story(content: Mapping[str, Any]) -> dict[str, Any]:

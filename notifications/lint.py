@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from notifications.models import Brand
+from notifications.models import Brand, Topic
 
 _PLACEHOLDER = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
 #: UTF-8 read as Latin-1 or Windows-1252 ("Ã©" for "é", "â€™" for "’").
@@ -38,10 +38,24 @@ def lint(texts: Iterable[str], *, foreign: Iterable[str] = (), own: str = "") ->
 
 
 def lint_for(brand: Brand, texts: Iterable[str]) -> None:
-    """``lint`` for messages of ``brand``: every other brand's name is foreign. One query."""
+    """``lint`` for words of ``brand``: every other brand's name is foreign, unless it is also a component's or our own.
+
+    One query; a second one where another brand seems to be named.
+    """
+    texts = list(texts)
     names = Brand.objects.exclude(pk=brand.pk).values_list("name", flat=True)
-    foreign = [name for name in names if name != brand.name]
+    foreign = [name for name in names if name and name != brand.name]
+    if any(_names(name, text) for name in foreign for text in texts):
+        ours = [brand.name, brand.sender_name, brand.signature, *Topic.objects.values_list("name", flat=True)]
+        # The longest first: one may be part of another.
+        ours.sort(key=len, reverse=True)
+        own = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in ours if name))
+        foreign = [name for name in foreign if any(_names(name, own.sub(" ", text)) for text in texts)]
     lint(texts, foreign=foreign, own=brand.name)
+
+
+def _names(name: str, text: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def _problems(text: str, foreign: list[str], own: str) -> Iterable[str]:
@@ -50,7 +64,7 @@ def _problems(text: str, foreign: list[str], own: str) -> Iterable[str]:
     yield from _broken(text)
     rest = text.replace(own, "") if own else text
     for name in foreign:
-        if name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest):
+        if name and _names(name, rest):
             yield f"It names another brand: {name}."
 
 

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminURLInputWidget
 
-from notifications.models import Brand
+from notifications.models import Brand, Topic
 from notifications.validators import one_line, prose
 
 if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class BrandForm(BrandModelForm):
         if "{" in (rest := _PLACEHOLDER.sub("", pattern)) or "}" in rest:
             raise ValidationError(f"A brace is left over. Placeholders are written {allowed}.")
         return pattern
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if Topic.objects.filter(name__iexact=name).exists():
+            raise ValidationError("A component has this name. Messages of other brands could not tell them apart.")
+        return name
 
     def clean_is_default(self) -> bool:
         wanted: bool = self.cleaned_data["is_default"]

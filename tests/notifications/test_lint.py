@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from notifications import delivery, fanout
 from notifications.enums import Kind
 from notifications.lint import Unsendable, lint
-from notifications.models import Announcement, Brand, Delivery
+from notifications.models import Announcement, Brand, Delivery, Topic
 from notifications.outbox import Letter, announce, write_to
 from tests import scene
-from tests.notifications.news import news, story
+from tests.notifications.news import news, reader, story
+from tests.notifications.relay import Relay
 
 BROKEN = [
     ("Next update {{next_update}}", "The placeholder {{next_update}} is not filled in."),
@@ -88,3 +90,41 @@ def test_a_placeholder_in_the_subject_is_refused() -> None:
             topics=[],
             at=timezone.now(),
         )
+
+
+def _other_brand(name: str) -> Brand:
+    return Brand.objects.create(
+        slug="other", name=name, sender_name="O", sender_email="o@o.example", support_email="s@o.example"
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("brand", "part"), [("Contoso", "Contoso API"), ("API", "API")])
+def test_a_component_may_bear_another_brands_name(relay: Relay, brand: str, part: str) -> None:
+    """R-111: what can be published is delivered: a component's name is never another brand's."""
+    _other_brand(brand)
+    Topic.objects.create(key="component:1", name=part)
+    reader("ann")
+    fanout.expand(news(title=f"{part} is down", components=((part, "Major outage"),)).pk)
+    assert delivery.drain("news") == 1
+    assert relay.readers == ["ann@example.org"]
+
+
+@pytest.mark.django_db
+def test_a_brand_named_like_a_word_of_ours_stops_nothing(relay: Relay) -> None:
+    """R-111: the words around the message are ours: no brand's name is in them by mistake."""
+    _other_brand("Questions")
+    reader("ann")
+    fanout.expand(news().pk)
+    assert delivery.drain("news") == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("where", ["component", "signature", "header", "sms"])
+def test_what_cannot_be_sent_is_not_announced(where: str) -> None:
+    """R-111: the whole mail is checked where it is published, not where it is sent."""
+    brand = scene.brand(**{"signature": {"signature": "{{name}}"}, "header": {"sender_name": "a\nb"}}.get(where, {}))
+    words = {"component": {"components": (("{{name}}", "Major outage"),)}, "sms": {"sms": "{{title}}"}}.get(where, {})
+    with pytest.raises(Unsendable):
+        news(brand=brand, **words)  # type: ignore[arg-type]
+    assert Announcement.objects.count() == 0

@@ -1,0 +1,53 @@
+"""What is told: a story for many, a letter for one, ready for any wire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Line:
+    """One update as a message shows it. Moments are ISO 8601, UTC; ``html`` is already harmless."""
+
+    phase: str
+    posted_at: str
+    text: str
+    html: str
+    corrected_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """Public words about one notice, ready for any wire. All moments are ISO 8601 in UTC.
+
+    ``lines`` holds every update so far, newest first: a mail carries the whole timeline, so that
+    a newer one may overtake unsent older ones (F12).
+    """
+
+    title: str
+    reference: str
+    phase: str
+    over: bool
+    url: str
+    started_at: str
+    next_update_by: str | None
+    components: tuple[tuple[str, str], ...]
+    lines: tuple[Line, ...]
+    sms: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Words for one person, as paragraphs, with at most one button to press."""
+
+    heading: str
+    paragraphs: tuple[str, ...]
+    button: str = ""
+    url: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
