@@ -276,7 +276,9 @@ def resolve(
     said: dict[str, Any] = {}
     if incident.notice:
         ledger.close_impacts(incident.source, at=incident.ended_at)
-        update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, tell=tell)
+        update = publishing.post(
+            incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, ended_at=incident.ended_at, tell=tell
+        )
         said = {"update": update.public_id}
         clock.meet(incident, *clock.PUBLIC, by=by, at=at)
     timeline.record(

@@ -99,14 +99,19 @@ def publish(
 
 
 @transaction.atomic
-def post(notice: Notice, draft: Draft, *, at: datetime, tell: bool = True) -> NoticeUpdate:
-    """Post an update: the words, the phase, the promise of the next one (R-206, R-1301)."""
+def post(
+    notice: Notice, draft: Draft, *, at: datetime, ended_at: datetime | None = None, tell: bool = True
+) -> NoticeUpdate:
+    """Post an update: the words, the phase, the promise of the next one (R-206, R-1301).
+
+    ``ended_at`` (default ``at``) is when it stopped to hurt, for an update that says it is over (R-1302).
+    """
     update = _write(notice, draft, at=at)
     if notice.resolved_at and draft.phase not in OVER:
         notice.generation += 1
-        notice.resolved_at = None
+        notice.resolved_at = notice.ended_at = None
     if draft.phase in OVER:
-        notice.resolved_at = at
+        notice.resolved_at, notice.ended_at = at, ended_at or at
     if draft.phase == Phase.MONITORING and notice.monitoring_at is None:
         notice.monitoring_at = at
     notice.phase = draft.phase

@@ -40,6 +40,8 @@ class Notice(models.Model):
     started_at = models.DateTimeField()
     published_at = models.DateTimeField()
     monitoring_at = models.DateTimeField(null=True, blank=True)
+    #: When it stopped to hurt; ``resolved_at`` is when we said so (R-1302).
+    ended_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     #: The promise in force (R-1301). None while open: the last update says that there is none.

@@ -40,6 +40,7 @@ class Posting:
     started_at: datetime
     published_at: datetime
     resolved_at: datetime | None
+    ended_at: datetime | None
     withdrawn_at: datetime | None
     next_update_by: datetime | None
     late: bool
@@ -57,7 +58,7 @@ class Posting:
     @property
     def seconds(self) -> int | None:
         """From when it began to hurt to when it was over; None while it is open."""
-        return int((self.resolved_at - self.started_at).total_seconds()) if self.resolved_at else None
+        return int((self.ended_at - self.started_at).total_seconds()) if self.ended_at else None
 
     @property
     def standing(self) -> str:
@@ -117,6 +118,7 @@ def _posting(notice: Notice, updates: Sequence[NoticeUpdate], levels: Mapping[st
         started_at=notice.started_at,
         published_at=notice.published_at,
         resolved_at=notice.resolved_at,
+        ended_at=notice.ended_at,
         withdrawn_at=notice.withdrawn_at,
         next_update_by=notice.next_update_by,
         late=notice.next_update_by is not None and notice.next_update_by < at and notice.phase not in OVER,

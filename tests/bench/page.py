@@ -140,6 +140,7 @@ def lengthen(past: int) -> None:
                 phase=Phase.RESOLVED,
                 started_at=began,
                 published_at=began,
+                ended_at=began + timedelta(minutes=3),
                 resolved_at=began + timedelta(minutes=3),
                 updated_at=began,
             )

@@ -11,6 +11,7 @@ from notifications.models import Announcement, Delivery, Rendering, Subscriber
 from status import publishing, reading
 from status.enums import Level, NoticeKind, Phase, PublicImpact
 from status.models import Component, Impact, Notice, NoticeUpdate
+from status.page import postings
 from tests import scene
 from tests.scene import NIGHT, minutes
 
@@ -198,3 +199,13 @@ def test_r804_who_heard_of_it_hears_how_it_ends() -> None:
     last = Announcement.objects.latest("id")
     assert set(Subscriber.objects.reached_by(last)) == {worst_only, elsewhere}
     assert publishing.scope(None, 4, [api]).topics == [api.topic]
+
+
+def test_r1302_how_long_it_lasted_is_told_by_when_it_stopped_to_hurt() -> None:
+    notice = open_notice({scene.component(): Level.PARTIAL})
+    publishing.post(notice, scene.draft("Fixed.", Phase.RESOLVED), at=NIGHT + minutes(40), ended_at=NIGHT + minutes(20))
+    (shown,) = postings.postings([notice], {}, NIGHT + minutes(41))
+    # It began ten minutes before the night's first update.
+    assert (shown.seconds, shown.resolved_at) == (30 * 60, NIGHT + minutes(40))
+    publishing.post(notice, scene.draft("Back."), at=NIGHT + minutes(50))
+    assert (notice.ended_at, notice.resolved_at) == (None, None)
