@@ -109,9 +109,9 @@ class Stage:
             connection.execute(
                 """INSERT INTO notifications_subscriber (public_id, channel, address, language, all_topics,
                 wants_incidents, wants_maintenance, least_rank, created_at, confirm_sent_count, confirmed_at,
-                generation)
+                generation, consent_source, signed_up_from)
                 SELECT gen_random_uuid(), 'email', 'reader' || n || '@example.org', 'en', true, true, true, 4, now(), 1,
-                now(), 0 FROM generate_series(1, %s) n""",
+                now(), 0, '', '' FROM generate_series(1, %s) n""",
                 [count],
             )
         return [f"reader{n}@example.org" for n in range(1, count + 1)]
