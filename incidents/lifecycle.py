@@ -299,7 +299,7 @@ def reopen(
     tell: bool = True,
     ask: Ask = UNSEEN,
 ) -> Incident:
-    """Say that it is back: same incident, same page, a new lane of messages (R-201, F12)."""
+    """Say that it is back: same incident, same page, same thread of messages (R-201)."""
     incident = take(incident, ask)
     if incident.state not in (State.RESOLVED, State.CLOSED):
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; it cannot be reopened.")
