@@ -7,7 +7,8 @@ an incident points at a severity of the version it is judged by, for good (R-102
 from __future__ import annotations
 
 from datetime import time
-from typing import Any
+from operator import attrgetter
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -69,6 +70,9 @@ class Draftable(models.Model):
     ``save`` and ``delete`` raise PolicyError; triggers in the database refuse what goes around them.
     """
 
+    #: The way from the row to its version.
+    version_at: ClassVar[str] = "version"
+
     class Meta:
         abstract = True
 
@@ -82,8 +86,9 @@ class Draftable(models.Model):
 
     @property
     def part_of(self) -> PolicyVersion:
-        """The version it belongs to; every kind of part knows its own way there."""
-        raise NotImplementedError
+        """The version it belongs to."""
+        version: PolicyVersion = attrgetter(self.version_at)(self)
+        return version
 
 
 class PolicyVersion(models.Model):
@@ -195,13 +200,11 @@ class Severity(Draftable):
     def _is_its_label(self) -> bool:
         return self.label.casefold() == self.code.casefold()
 
-    @property
-    def part_of(self) -> PolicyVersion:
-        return self.version
-
 
 class Duty(Draftable):
     """One obligation as data (R-107). ``amount`` None: owed, but the moment is promised in each update."""
+
+    version_at = "severity.version"
 
     severity = models.ForeignKey(Severity, models.CASCADE, related_name="duties")
     kind = models.CharField(max_length=20, choices=DutyKind)
@@ -243,13 +246,11 @@ class Duty(Draftable):
             if longest and (getattr(self, field) or 0) > longest:
                 raise ValidationError({field: f"At most {longest:,} {self.get_unit_display()}: one year."})
 
-    @property
-    def part_of(self) -> PolicyVersion:
-        return self.severity.version
-
 
 class ChannelRule(Draftable):
     """A cell of the channel grid (R-112). A missing cell is off."""
+
+    version_at = "severity.version"
 
     severity = models.ForeignKey(Severity, models.CASCADE, related_name="channel_rules")
     wire = models.CharField("channel", max_length=12, choices=Wire)
@@ -264,10 +265,6 @@ class ChannelRule(Draftable):
 
     def __str__(self) -> str:
         return f"{self.severity.short} {self.get_wire_display()} → {self.get_audience_display()}: {self.setting}"
-
-    @property
-    def part_of(self) -> PolicyVersion:
-        return self.severity.version
 
 
 class Contradiction(models.Model):
@@ -303,10 +300,6 @@ class SupportTarget(Draftable):
 
     def __str__(self) -> str:
         return f"{self.priority}: {self.amount} {self.get_unit_display()}"
-
-    @property
-    def part_of(self) -> PolicyVersion:
-        return self.version
 
 
 class UpdateTemplate(models.Model):

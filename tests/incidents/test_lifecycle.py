@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -219,10 +220,12 @@ def test_r202_a_number_starts_over_each_year() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_r202_ids_are_gapless_under_50_concurrent_declarations() -> None:
-    """Every fifth fails after it took its number: the number is given again."""
+    """All fifty set off together; every fifth fails after it took its number, which is given again."""
+    together = threading.Barrier(50, timeout=30)
     severity, brand, ann, api = scene.severity(), scene.brand(), scene.operator(), scene.component()
 
     def declare(n: int) -> None:
+        together.wait()
         try:
             with transaction.atomic():
                 lifecycle.declare(
@@ -242,7 +245,7 @@ def test_r202_ids_are_gapless_under_50_concurrent_declarations() -> None:
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(max_workers=10) as pool:
+    with ThreadPoolExecutor(max_workers=50) as pool:
         list(pool.map(declare, range(50)))
     given = sorted(Incident.objects.values_list("reference", flat=True))
     assert given == [f"INC-2026-{n:04d}" for n in range(1, 41)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -26,24 +25,11 @@ from incidents.words import PLACEHOLDERS, find_placeholders
 from status.enums import Phase
 from status.models import AnswerTarget
 from tests import scene
+from tests.incidents.playbooks import LATER, PARTS, level, of, presets
 from tests.scene import NIGHT
 
+__all__ = ["presets"]
 pytestmark = pytest.mark.django_db
-LATER = NIGHT + timedelta(days=30)
-PARTS = (Severity, Duty, ChannelRule, Contradiction, SupportTarget, UpdateTemplate)
-
-
-@pytest.fixture
-def presets() -> None:
-    policies.load_presets(at=NIGHT)
-
-
-def of(slug: str) -> Policy:
-    return Policy.objects.get(slug=slug)
-
-
-def level(slug: str, code: str) -> Severity:
-    return Severity.objects.in_force().get(version__policy__slug=slug, code=code)
 
 
 def counts() -> list[int]:

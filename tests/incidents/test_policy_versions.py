@@ -18,28 +18,14 @@ from incidents.models import (
     PolicyVersion,
     Severity,
     SupportTarget,
-    UpdateTemplate,
 )
 from incidents.policies import PolicyError
 from tests import scene
+from tests.incidents.playbooks import LATER, level, of, presets
 from tests.scene import NIGHT
 
+__all__ = ["presets"]
 pytestmark = pytest.mark.django_db
-LATER = NIGHT + timedelta(days=30)
-PARTS = (Severity, Duty, ChannelRule, Contradiction, SupportTarget, UpdateTemplate)
-
-
-@pytest.fixture
-def presets() -> None:
-    policies.load_presets(at=NIGHT)
-
-
-def of(slug: str) -> Policy:
-    return Policy.objects.get(slug=slug)
-
-
-def level(slug: str, code: str) -> Severity:
-    return Severity.objects.in_force().get(version__policy__slug=slug, code=code)
 
 
 @pytest.mark.usefixtures("presets")
