@@ -6,21 +6,22 @@ notice's updates.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
 
 from notifications import outbox
-from notifications.enums import Kind
+from notifications.enums import Channel, Kind
 from notifications.models import Brand, Topic
 from notifications.outbox import Line, Story
-from status import ledger, reading
+from status import changes, ledger, reading
 from status.enums import OVER, Level, NoticeKind, Phase, PublicImpact
 from status.markup import Words, render
 from status.models import Component, Notice, NoticeUpdate
-from status.page import press
+from status.page import press, statuspage
+from status.page.statuspage import Board
 
 SMS_LENGTH = 480
 #: What stands in the subject in place of the phase when words were only corrected.
@@ -54,11 +55,36 @@ class Scope:
 
 
 def scope(notice: Notice | None, rank: int | None, components: Iterable[Component]) -> Scope:
-    """The scope of the next news: as wide as what was told before, so that nobody misses the end (R-804)."""
-    topics = [component.topic for component in components]
-    if notice is None or notice.told_rank is None:
-        return Scope(rank, topics)
-    return Scope(rank and min(rank, notice.told_rank), [] if notice.told_everybody else topics)
+    """The scope of the next news: as wide as what was told before, so that nobody misses the end (R-804).
+
+    A component's group is concerned with it: whoever chose the group chose its later members too.
+    """
+    topics = [topic for component in components for topic in topics_of(component)]
+    if notice is None or not notice.told_channels:
+        return Scope(rank, list(dict.fromkeys(topics)))
+    if topics and not notice.told_everybody:
+        # A component may have left its group since.
+        topics += Topic.objects.filter(announcements__lane=notice.lane)
+    told_rank = min(rank, notice.told_rank) if rank and notice.told_rank else None
+    return Scope(told_rank, [] if notice.told_everybody else list(dict.fromkeys(topics)))
+
+
+def ways(notice: Notice | None, channels: Collection[str] | None, *, over: bool) -> list[str] | None:
+    """By which channels the next news go: at least by those that were told before, so that nobody misses the end.
+
+    None: by every one. Empty: nobody is told, which is not possible once it is ``over`` and anybody was told.
+    """
+    if channels is None:
+        return None
+    wanted = {*channels, *(notice.told_channels if notice and (channels or over) else ())}
+    # What goes to all of a channel needs no narrower way.
+    return sorted(name for name in wanted if ":" not in name or name.partition(":")[0] not in wanted)
+
+
+def topics_of(component: Component) -> list[Topic]:
+    """What is concerned when the component is: its own topic, and its group's."""
+    group = component.group
+    return [component.topic, group.topic] if group and group.topic else [component.topic]
 
 
 @transaction.atomic
@@ -74,11 +100,12 @@ def publish(
     levels: Mapping[Component, Level],
     started_at: datetime,
     at: datetime,
-    tell: bool = True,
+    channels: Collection[str] | None = None,
 ) -> Notice:
     """Open a notice with its first update and let ``source`` hold the components down (R-207).
 
-    ``tell`` False writes the public book without announcing it (imports, and operators who say so).
+    ``channels`` are those it is told by, as ``SubscriberQuerySet.by_channels`` reads them; None: every
+    one; empty: only the public book is written (imports, and operators who say so).
     """
     notice = Notice.objects.create(
         kind=kind,
@@ -94,17 +121,23 @@ def publish(
     )
     notice.components.set(levels)
     ledger.open_impacts(source, levels, began_at=started_at, at=at)
-    post(notice, draft, at=at, tell=tell)
+    post(notice, draft, at=at, channels=channels)
     return notice
 
 
 @transaction.atomic
 def post(
-    notice: Notice, draft: Draft, *, at: datetime, ended_at: datetime | None = None, tell: bool = True
+    notice: Notice,
+    draft: Draft,
+    *,
+    at: datetime,
+    ended_at: datetime | None = None,
+    channels: Collection[str] | None = None,
 ) -> NoticeUpdate:
     """Post an update: the words, the phase, the promise of the next one (R-206, R-1301).
 
     ``ended_at`` (default ``at``) is when it stopped to hurt, for an update that says it is over (R-1302).
+    ``channels`` as for ``publish``; those that were told before are told again, see ``ways``.
     """
     update = _write(notice, draft, at=at)
     if notice.resolved_at and draft.phase not in OVER:
@@ -118,27 +151,27 @@ def post(
     notice.next_update_by = None if draft.phase in OVER else draft.next_update_by
     notice.updated_at = at
     notice.save()
-    if tell:
-        _announce(notice, draft, at=at)
+    _announce(notice, draft, at=at, channels=ways(notice, channels, over=draft.phase in OVER))
     press.soon(notice)
     return update
 
 
 @transaction.atomic
-def correct(update: NoticeUpdate, body: str, *, at: datetime, tell: bool = False) -> NoticeUpdate:
+def correct(update: NoticeUpdate, body: str, *, at: datetime, channels: Collection[str] | None = ()) -> NoticeUpdate:
     """Replace the words of an update; the old ones stay in the book, the public reads the new (R-205).
 
-    ``tell`` announces it as a correction, with where the notice stands now. Raises ``ValueError``
-    when the update was corrected before: the newest of the chain is corrected.
+    With ``channels`` it is announced as a correction, with where the notice stands now. Raises
+    ``ValueError`` when the update was corrected before: the newest of the chain is corrected.
     """
     if hasattr(update, "corrected_by"):
         raise ValueError("This update has been corrected already; correct its newest words.")
     notice = update.notice
     draft = Draft(Phase(update.phase), body, next_update_by=update.next_update_by)
     corrected = _write(notice, draft, at=at, corrects=update)
-    Notice.objects.filter(pk=notice.pk).update(updated_at=at)
-    if tell:
-        _announce(notice, _present(notice), at=at, headline=CORRECTION)
+    notice.updated_at = at
+    notice.save(update_fields=["updated_at"])
+    by = ways(notice, channels, over=False)
+    _announce(notice, _present(notice), at=at, channels=by, headline=CORRECTION)
     press.soon(notice)
     return corrected
 
@@ -186,11 +219,40 @@ def draft_update_story(notice: Notice, draft: Draft, *, levels: Mapping[Componen
     return _notice_story(notice, draft, levels, lines)
 
 
+def draft_correction_story(update: NoticeUpdate, body: str, *, at: datetime) -> Story:
+    """What subscribers would read if ``update`` had these words now; writes nothing (R-205, R-206)."""
+    notice, words = update.notice, render(body)
+    posted = list(notice.updates.all())
+    better = NoticeUpdate(
+        notice=notice,
+        seq=posted[-1].seq + 1,
+        phase=update.phase,
+        body=body,
+        html=words.html,
+        text=words.text,
+        posted_at=at,
+        next_update_by=update.next_update_by,
+        corrects=update,
+    )
+    told = reading.told([*posted, better])
+    draft = Draft(Phase(notice.phase), told[0].body, next_update_by=notice.next_update_by)
+    return _notice_story(notice, draft, _levels(notice, ledger.levels()), [line.as_line() for line in told])
+
+
 def subject(brand: Brand, story: Story, headline: str = "") -> str:
     """The subject line, after the brand's pattern (R-111); ``headline`` stands in place of the phase."""
-    values = {"brand": brand.name, "phase": headline or story.phase, "title": story.title, "reference": story.reference}
+    return _subject(brand, phase=headline or story.phase, title=story.title, reference=story.reference)
+
+
+def subject_of(notice: Notice) -> str:
+    """The subject line of what is said about a notice where it stands now."""
+    phase = Phase(notice.phase).label
+    return _subject(notice.brand, phase=phase, title=notice.title, reference=notice.reference)
+
+
+def _subject(brand: Brand, **values: str) -> str:
     line = brand.subject_pattern
-    for name, value in values.items():
+    for name, value in {"brand": brand.name, **values}.items():
         line = line.replace("{{" + name + "}}", value)
     return line[:250]
 
@@ -237,15 +299,27 @@ def _present(notice: Notice) -> Draft:
     return Draft(Phase(notice.phase), newest.body, next_update_by=notice.next_update_by)
 
 
-def _announce(notice: Notice, draft: Draft, *, at: datetime, headline: str = "") -> None:
-    components = list(notice.components.select_related("topic"))
-    held = ledger.levels(components)
-    levels = {component: held.get(component.pk, Level.OPERATIONAL) for component in components}
-    lines = [update.as_line() for update in reading.told(notice.updates.all())]
-    story = _notice_story(notice, draft, levels, lines)
-    reach = scope(notice, notice.rank, components)
+def _levels(notice: Notice, held: Mapping[int, Level]) -> dict[Component, Level]:
+    """Every component it concerns with what ``held``, as ``ledger.levels`` answers, says of it. One query."""
+    components = notice.components.select_related("topic", "group__topic")
+    return {component: held.get(component.pk, Level.OPERATIONAL) for component in components}
+
+
+def _announce(notice: Notice, draft: Draft, *, at: datetime, channels: list[str] | None, headline: str = "") -> None:
+    if channels == []:
+        return
+    changes.hold(notice)
+    held = ledger.levels()
+    levels, board = _levels(notice, held), Board.now(held)
+    told = reading.told(notice.updates.all())
+    story = replace(
+        _notice_story(notice, draft, levels, [update.as_line() for update in told]),
+        hook=statuspage.incident_event(notice, told, levels, board),
+    )
+    reach = scope(notice, notice.rank, levels)
     notice.told_rank, notice.told_everybody = reach.rank, not reach.topics
-    notice.save(update_fields=["told_rank", "told_everybody"])
+    notice.told_channels = list(Channel.values) if channels is None else channels
+    notice.save(update_fields=["told_rank", "told_everybody", "told_channels"])
     outbox.announce(
         story,
         subject=subject(notice.brand, story, headline),
@@ -255,7 +329,10 @@ def _announce(notice: Notice, draft: Draft, *, at: datetime, headline: str = "")
         brand=notice.brand,
         topics=reach.topics,
         at=at,
+        channels=channels,
     )
+    if headline != CORRECTION:
+        changes.announce(notice, levels, board, channels=channels, at=at)
 
 
 def _notice_story(notice: Notice, draft: Draft, levels: Mapping[Component, Level], lines: Sequence[Line]) -> Story:

@@ -25,6 +25,8 @@ class Told:
     text: str
     body: str
     next_update_by: datetime | None
+    #: Of the first posting, as ``NoticeUpdate.affected``.
+    affected: list[dict[str, str]]
 
     def as_line(self) -> Line:
         corrected = self.corrected_at.isoformat() if self.corrected_at else None
@@ -54,6 +56,7 @@ def _as_told(root: NoticeUpdate, newest: NoticeUpdate) -> Told:
         text=newest.text,
         body=newest.body,
         next_update_by=newest.next_update_by,
+        affected=root.affected,
     )
 
 

@@ -11,4 +11,6 @@ urlpatterns = [
     path("status/", views.page),
     path("status/history", views.history, name="history"),
     path("status/incidents/<str:public_id>", views.incident, name="incident"),
+    path("status/incidents/<str:public_id>/follow", views.follow, name="follow"),
+    path("status/incidents/<str:public_id>/follow/<str:channel>", views.follow, name="follow_by"),
 ]

@@ -9,11 +9,17 @@ from functools import wraps
 from itertools import groupby
 
 from django.db import DatabaseError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from notifications import views as subscriptions
+from notifications.enums import Channel
+from notifications.views import public_page
+from status.enums import NoticeKind
+from status.models import Notice
 from status.page import press
 from status.page.postings import Posting, archive
 from status.page.snapshot import default_brand
@@ -80,6 +86,19 @@ def history(request: HttpRequest) -> HttpResponse:
     months = [(month, list(told)) for month, told in groupby(postings, key=_month)]
     context = {"brand": default_brand(), "months": months, "next": following, "before": before}
     return HttpResponse(render_to_string("status/history.html", context))
+
+
+@public_page
+def follow(request: HttpRequest, public_id: str, channel: str = Channel.EMAIL) -> HttpResponse:
+    """Ask to hear of one notice to its end (R-802); what is over is only shown."""
+    notice = Notice.objects.filter(public_id=public_id).first() if _PUBLIC_ID.match(public_id) else None
+    if notice is None:
+        return HttpResponse(render_to_string("status/missing.html", {"brand": default_brand()}), status=404)
+    if notice.resolved_at or notice.withdrawn_at:
+        return HttpResponseRedirect(reverse("status:incident", args=[public_id]))
+    here = reverse("status:follow", args=[public_id])
+    what = "maintenance" if notice.kind == NoticeKind.MAINTENANCE else "incident"
+    return subscriptions.follow(request, lane=notice.lane, name=notice.title, what=what, channel=channel, here=here)
 
 
 def _month(posting: Posting) -> str:

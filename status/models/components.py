@@ -28,6 +28,8 @@ class Group(models.Model):
     public_id = models.CharField(max_length=12, unique=True, default=new_public_id, editable=False)
     name = models.CharField(max_length=80, unique=True)
     position = models.PositiveIntegerField(default=0)
+    #: What people subscribe to when they choose the whole group, later members included.
+    topic = models.OneToOneField(Topic, models.PROTECT, null=True, related_name="group", editable=False)
 
     class Meta:
         ordering = ["position", "name"]

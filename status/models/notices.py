@@ -49,6 +49,7 @@ class Notice(models.Model):
     #: How far it was told: who heard of it hears how it ends, whatever is changed meanwhile (R-804).
     told_rank = models.PositiveSmallIntegerField(null=True, blank=True)
     told_everybody = models.BooleanField(default=False)
+    told_channels = models.JSONField(default=list)
     #: Counts how often it began: 1, and one more for each reopening.
     generation = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()

@@ -25,6 +25,8 @@ from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from notifications import ways
+from notifications.enums import Channel
 from status import uptime
 from status.models import Notice
 from status.page import bars, snapshot
@@ -105,7 +107,12 @@ def render_notice(public_id: str, at: datetime) -> bytes | None:
     if found is None:
         return None
     told, brand = found
-    context = {"posting": told, "brand": brand, "icon": f"public/mark-{told.standing}.svg"}
+    context = {
+        "posting": told,
+        "brand": brand,
+        "icon": f"public/mark-{told.standing}.svg",
+        "by_text": ways.is_on(Channel.SMS),
+    }
     return _squeezed(render_to_string("status/incident.html", context))
 
 

@@ -39,12 +39,12 @@ def notice(
         levels=levels or {},
         started_at=at,
         at=at,
-        tell=False,
+        channels=(),
     )
 
 
 def post(told: Notice, phase: Phase, body: str, *, at: datetime, next_update_by: datetime | None = None) -> None:
-    publishing.post(told, Draft(phase, body, next_update_by=next_update_by), at=at, tell=False)
+    publishing.post(told, Draft(phase, body, next_update_by=next_update_by), at=at, channels=())
 
 
 def resolve(told: Notice, *, at: datetime, body: str = "It works again.") -> None:
