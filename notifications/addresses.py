@@ -15,6 +15,9 @@ LONGEST_LOCAL = 64
 #: case mail could reach a stranger, so we ask for the unambiguous form.
 _AMBIGUOUS = frozenset("ßς\u200c\u200d")
 
+#: Dots before the @ make no difference there.
+_DOTLESS = frozenset(("gmail.com", "googlemail.com"))
+
 _plain = EmailValidator(message="This does not look like an e-mail address. Please write it like name@example.com.")
 
 
@@ -42,6 +45,18 @@ def normal(typed: str) -> str:
     if len(local) > LONGEST_LOCAL or len(address) > LONGEST or "." not in domain:
         raise ValidationError(_plain.message, code="invalid")
     return address
+
+
+def mailbox(address: str) -> str:
+    """Whose mailbox an address in its normal form most likely reaches: for counting only, never for sending (S16).
+
+    Without capitals and without a +tag, which most servers ignore; Google also ignores dots.
+    """
+    local, _, domain = address.casefold().rpartition("@")
+    local = local.partition("+")[0] or local
+    if domain in _DOTLESS:
+        local, domain = local.replace(".", ""), "gmail.com"
+    return f"{local}@{domain}"
 
 
 def _ascii_domain(domain: str) -> str:

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
 
-from notifications.enums import FINAL, Fate, Kind
+from notifications.enums import FINAL, LETTERS, WRITTEN_OUT, Channel, Fate
 from notifications.models import Announcement, AuditRun, Delivery, Subscriber
 from notifications.queue import MAX_COPIES
 
@@ -178,7 +178,7 @@ def _untold(at: datetime, since: datetime) -> Found:
     Who left or bounced since is no reader any more, who came later never was; who chose anew
     may not have been one then.
     """
-    recent = _recent(at).filter(expanded_at__gt=since).exclude(kind=Kind.LETTER)
+    recent = _recent(at).filter(expanded_at__gt=since).exclude(kind__in=WRITTEN_OUT)
     missed: dict[int, int] = {}
     for some in _slices(list(recent.order_by("pk").prefetch_related("topics"))):
         first, *more = map(_missed, some)
@@ -197,7 +197,10 @@ def _missed(news: Announcement) -> QuerySet[Any, Any]:
 def _overdue(at: datetime, _: datetime) -> Found:
     """However old. Each group of fates has a small index of its own; asked in one they would be read from the table."""
     unfinished = Q(fate=Fate.PENDING) | Q(fate__in=(Fate.LEASED, Fate.SENDING)) | Q(fate=Fate.BLOCKED)
-    return _found(Delivery.objects.filter(unfinished, announcement__expires_at__lte=at - GRACE))
+    # A webhook is tried for a day, and what waits behind it a day more (F06).
+    hooks = Q(channel=Channel.WEBHOOK)
+    late = Q(~hooks, announcement__expires_at__lte=at - GRACE) | Q(hooks, announcement__expires_at__lte=at - 2 * DAY)
+    return _found(Delivery.objects.filter(unfinished, late))
 
 
 def _stuck(at: datetime, _: datetime) -> Found:
@@ -207,8 +210,17 @@ def _stuck(at: datetime, _: datetime) -> Found:
         subscriber=OuterRef("subscriber"),
         channel=OuterRef("channel"),
     )
-    holding = before.filter(~Q(fate__in=FINAL) | Q(settled_at__gt=at - MINUTE))
-    return _found(Delivery.objects.filter(~Exists(holding), fate=Fate.BLOCKED, created_at__lte=at - MINUTE))
+    # An endpoint waits for its turn among all news, also those that are still being written down (F06).
+    turn = Delivery.objects.filter(
+        subscriber=OuterRef("subscriber"), channel=Channel.WEBHOOK, announcement__lt=OuterRef("announcement")
+    )
+    blocked = Delivery.objects.filter(fate=Fate.BLOCKED, created_at__lte=at - MINUTE)
+    unended = ~Q(fate__in=FINAL) | Q(settled_at__gt=at - MINUTE)
+    writing = Exists(Announcement.objects.unexpanded())
+    hooks = blocked.filter(~Exists(turn.filter(unended)), ~writing, channel=Channel.WEBHOOK)
+    others = blocked.filter(~Exists(before.filter(unended))).exclude(channel=Channel.WEBHOOK)
+    one, two = _found(others), _found(hooks)
+    return Found(one.total + two.total, sorted(one.examples + two.examples)[:EXAMPLES])
 
 
 def _repeated(at: datetime, _: datetime) -> Found:
@@ -221,18 +233,20 @@ def _repeated(at: datetime, _: datetime) -> Found:
         fate__in=TOLD,
         pk__lt=OuterRef("pk"),
     ).exclude(address="")  # said here too: the small index of the letters
-    letters = Delivery.objects.filter(announcement__in=_recent(at).filter(kind=Kind.LETTER))
+    letters = Delivery.objects.filter(announcement__in=_recent(at).filter(kind__in=LETTERS))
     twice = letters.filter(Exists(twin), fate__in=TOLD, copies__lte=MAX_COPIES).exclude(address="")
     one, two = _found(often), _found(twice)
     return Found(one.total + two.total, sorted(one.examples + two.examples)[:EXAMPLES])
 
 
 #: What was accepted before the next update was even published cannot be out of order: that is nearly all.
+#: What somebody wanted once more is late on purpose.
 OUT_OF_ORDER = """
 WITH suspect AS MATERIALIZED (
     SELECT o.lane, o.seq, d.subscriber_id, d.channel, d.settled_at FROM notifications_announcement o
     JOIN notifications_announcement next ON next.lane = o.lane AND next.seq = o.seq + 1
     JOIN notifications_delivery d ON d.announcement_id = o.id AND d.settled_at > next.published_at
+        AND d.replayed_at IS NULL
     WHERE o.published_at > %(since)s AND o.kind <> 'letter' AND d.fate IN ('accepted', 'delivered')
 )
 SELECT DISTINCT later.id FROM suspect
@@ -253,14 +267,8 @@ def _disordered(at: datetime, _: datetime) -> Found:
 
 
 def _after_leaving(at: datetime, _: datetime) -> Found:
-    """A row does not keep when its sending began; these are the ones that certainly began too late.
-
-    It was written down or due only after the person had left, or it ended longer after that than
-    any message takes.
-    """
-    left = F("subscriber__unsubscribed_at")
-    longest = timedelta(seconds=settings.DELIVERY_LEASE_SECONDS)
-    late = Q(created_at__gt=left + CLICK) | Q(next_at__gt=left + CLICK) | Q(settled_at__gt=left + longest + CLICK)
+    """By when its sending began, not when it ended: what was in the air when they left is nobody's fault."""
+    late = Q(sent_at__gt=F("subscriber__unsubscribed_at") + CLICK)
     told = Delivery.objects.filter(late, subscriber__unsubscribed_at__isnull=False, fate__in=TOLD)
     return _found(told.filter(announcement__in=_recent(at)))
 

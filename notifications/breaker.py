@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from random import SystemRandom
+from typing import NamedTuple
 
 from notifications.queue import Item
 
@@ -24,7 +25,14 @@ WINDOW, SHARE = 500, 0.02
 FEW = 50
 #: Items whose second chance is remembered.
 CHANCES = 10_000
-_CODE = re.compile(r"\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?")
+_CODE = re.compile(r"\d{5}\b|\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?")
+
+
+class Trouble(NamedTuple):
+    """Why nothing leaves; ``ours``: because of us, waiting will not help (F28)."""
+
+    reason: str
+    ours: bool
 
 
 class Breaker:
@@ -43,6 +51,8 @@ class Breaker:
         self._failures = 0
         self._rests = 0
         self._rest_until = 0.0
+        #: From the first rest until a message is accepted again.
+        self.trouble: Trouble | None = None
         #: One entry per message lately: None when it was accepted, else who was refused, and how.
         self._recent: deque[tuple[Item | None, str]] = deque(maxlen=WINDOW)
         #: Refusals by code since a message was accepted or we rested for them.
@@ -60,6 +70,7 @@ class Breaker:
         """A message was accepted: the relay works."""
         with self._lock:
             self._failures = self._rests = 0
+            self.trouble = None
             self._accepted += 1
             self._recent.append((None, ""))
             self._row.clear()
@@ -73,13 +84,13 @@ class Breaker:
             if ours:
                 log.error("The relay refuses us, no recipient is to blame: %s", reason)
             if self._failures >= ROW:
-                self._rest(reason)
+                self._rest(reason, ours=ours)
 
     def down(self, reason: str, *, ours: bool) -> None:
         """There is no connection at all."""
         with self._lock:
             log.log(logging.ERROR if ours else logging.WARNING, "%s", reason)
-            self._rest(reason)
+            self._rest(reason, ours=ours)
 
     def refused(self, item: Item, reason: str) -> list[Item]:
         """A recipient was refused for good, in these words of the relay. Returns [] when that is plausible.
@@ -128,7 +139,7 @@ class Breaker:
 
     def _rest_for(self, code: str) -> None:
         self._row.clear()
-        self._rest(f"too many recipients refused with {code}")
+        self._rest(f"too many recipients refused with {code}", ours=True)
 
     def _give_chance(self, items: list[Item]) -> None:
         for item in items:
@@ -136,8 +147,9 @@ class Breaker:
         while len(self._chances) > CHANCES:
             del self._chances[next(iter(self._chances))]
 
-    def _rest(self, reason: str) -> None:
+    def _rest(self, reason: str, *, ours: bool) -> None:
         self._rests += 1
+        self.trouble = Trouble(reason, ours)
         rest = _random.uniform(0.5, 1.0) * min(LONGEST_REST, 2.0 ** (self._rests - 1))
         self._rest_until = time.monotonic() + rest
         log.warning("No mail leaves for %.1f s: %s", rest, reason)

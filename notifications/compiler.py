@@ -19,17 +19,19 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
+from django.utils.translation import gettext, ngettext
 
 from notifications import mime, tokens
-from notifications.enums import Channel, Doubt, Kind
+from notifications.enums import LETTERS, Channel, Doubt, Kind
 from notifications.lint import Unsendable, lint, lint_for
 from notifications.models import Announcement, Brand, Rendering
+from notifications.queue import Item
 from notifications.stories import Letter, Story
 
 __all__ = ["LANGUAGES", "Mould", "Preview", "Unsendable", "compile_mail", "lint", "mould", "preview", "preview_letter"]
 
-#: Languages the templates are written in; everybody else reads the first.
-LANGUAGES = ("en",)
+#: Languages the templates are written in; everybody else reads the first. What operators write stays as it is.
+LANGUAGES = ("en", "de")
 
 _HUES = {
     "Investigating": "red",
@@ -87,6 +89,10 @@ class Mould:
     #: Whether an identical copy may follow when nobody can know if the first left (reliability.md 3.3).
     repeats: bool
 
+    def fill(self, item: Item) -> bytes:
+        """The message for the person of a delivery."""
+        return self.cast(item.address, item.person, item.generation)
+
     def cast(self, address: str, person: bytes, generation: int) -> bytes:
         """The message for one person. ``person`` is the subscriber's public id, or the address of a letter.
 
@@ -94,19 +100,16 @@ class Mould:
         """
         values = {"to": mime.clean("To", address).encode()}
         # The first of a lane is the root of its thread.
-        values["message_id"] = self._id(self.lane if self.first else self.news, person)
+        values["message_id"] = _id(self.lane if self.first else self.news, person)
         if "unsubscribe" in self.slots:
             values["unsubscribe"] = self.leave(person, generation)
             values["manage"] = self.manage(person, generation)
         if "thread" in self.slots:
-            values["thread"] = self._id(self.lane, person)
+            values["thread"] = _id(self.lane, person)
         filled = [b""] * (2 * len(self.slots) + 1)
         filled[::2] = self.pieces
         filled[1::2] = [values[slot] for slot in self.slots]
         return b"".join(filled)
-
-    def _id(self, subject: bytes, person: bytes) -> bytes:
-        return hmac.digest(_ID_KEY, subject + person, "sha256")[:16].hex().encode()
 
 
 def preview(story: Story, brand: Brand, subject: str, language: str = "en") -> Preview:
@@ -155,46 +158,69 @@ def mould(announcement_id: int, language: str) -> Mould:
 
 def compile_mail(announcement: Announcement, language: str) -> tuple[list[str], list[str]]:
     """Build the message with markers, check it, and cut it at them: (parts, slots) of a Rendering."""
-    is_letter = announcement.kind == Kind.LETTER
     markers = _markers(announcement)
     links = {
         "unsubscribe_url": tokens.url(markers["unsubscribe"], tokens.UNSUBSCRIBE),
         "manage_url": tokens.url(markers["manage"], tokens.MANAGE),
     }
-    name = "letter" if is_letter else "story"
-    words = _words(name, announcement.content, announcement.brand, announcement.subject, language, links)
+    name = _TEMPLATES.get(announcement.kind, "story")
+    subject = _subject(announcement, language)
+    words = _words(name, announcement.content, announcement.brand, subject, language, links)
     try:
-        headers = _headers(announcement, markers, links["unsubscribe_url"])
+        headers = _headers(announcement, subject, markers, links["unsubscribe_url"])
     except mime.BadHeader as error:
         raise Unsendable([f"{error}."]) from error
     boundary = f"=_{announcement.public_id.hex}"
     message = mime.alternatives(headers, words.text, words.html, boundary=boundary, atoms=markers.values())
     pieces, slots = _cut(message, markers)
-    _check(message, slots, _expected(is_letter, announcement.seq == 1))
+    _check(message, slots, _expected(announcement))
     return pieces, slots
 
 
-def _headers(announcement: Announcement, markers: Mapping[str, str], unsubscribe_url: str) -> list[str]:
+def _subject(announcement: Announcement, language: str) -> str:
+    """The subject with our own words in it in the reader's language."""
+    subject = announcement.subject
+    with translation.override(language):
+        if announcement.kind == Kind.DIGEST and (number := len(announcement.content["stories"])) > 1:
+            news = ngettext(
+                "%(number)s update since your last digest", "%(number)s updates since your last digest", number
+            )
+            return f"[{announcement.brand.name}] {news % {'number': number}}"
+        for word in (*_HUES, "Correction"):
+            subject = subject.replace(f"{word}:", f"{gettext(word)}:", 1)
+    return subject
+
+
+def _headers(announcement: Announcement, subject: str, markers: Mapping[str, str], unsubscribe_url: str) -> list[str]:
     brand, host = announcement.brand, message_host()
     headers = [
         mime.mailbox_header("From", brand.sender_name, brand.sender_email),
         mime.plain_header("To", markers["to"]),
         mime.mailbox_header("Reply-To", brand.name, brand.support_email),
-        mime.header("Subject", announcement.subject),
+        mime.header("Subject", subject),
         mime.plain_header("Date", mime.date(announcement.published_at)),
         mime.plain_header("Message-ID", f"<{markers['message_id']}@{host}>"),
         mime.plain_header("Auto-Submitted", "auto-generated"),
     ]
-    if announcement.kind != Kind.LETTER:
+    if announcement.kind not in LETTERS:
         headers += [
             mime.plain_header("List-Unsubscribe", f"<{unsubscribe_url}>"),
             mime.plain_header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         ]
-        if announcement.seq > 1:
-            headers += [
-                mime.plain_header(name, f"<{markers['thread']}@{host}>") for name in ("In-Reply-To", "References")
-            ]
+    if announcement.kind != Kind.LETTER and announcement.seq > 1:
+        headers += [mime.plain_header(name, f"<{markers['thread']}@{host}>") for name in ("In-Reply-To", "References")]
     return headers
+
+
+def message_id(announcement: Announcement, person: bytes) -> str:
+    """The Message-ID of an announcement's mail to one person, as its header says it."""
+    first = announcement.seq == 1 and announcement.kind != Kind.LETTER
+    subject = hashlib.sha256(announcement.lane.encode()).digest() if first else announcement.public_id.bytes
+    return f"<{_id(subject, person).decode()}@{message_host()}>"
+
+
+def _id(subject: bytes, person: bytes) -> bytes:
+    return hmac.digest(_ID_KEY, subject + person, "sha256")[:16].hex().encode()
 
 
 def message_host() -> str:
@@ -202,11 +228,14 @@ def message_host() -> str:
     return urlsplit(settings.SITE_URL).hostname or "localhost"
 
 
-def _expected(is_letter: bool, first: bool) -> dict[str, int]:
+def _expected(announcement: Announcement) -> dict[str, int]:
     """How often each gap occurs: once in a header, and a link in header, text and HTML."""
-    if is_letter:
-        return {"to": 1, "message_id": 1}
-    return {"to": 1, "message_id": 1, "unsubscribe": 3, "manage": 2} | ({} if first else {"thread": 2})
+    expected = {"to": 1, "message_id": 1}
+    if announcement.kind not in LETTERS:
+        expected |= {"unsubscribe": 3, "manage": 2}
+    if announcement.kind != Kind.LETTER and announcement.seq > 1:
+        expected["thread"] = 2
+    return expected
 
 
 def _check(message: str, slots: list[str], expected: Mapping[str, int]) -> None:
@@ -237,7 +266,7 @@ def _words(
     name: str, content: Mapping[str, Any], brand: Brand, subject: str, language: str, links: Mapping[str, str]
 ) -> Preview:
     context = {"brand": brand, "subject": subject, "language": language, **links, "site_url": settings.SITE_URL}
-    context |= _letter(content) if name == "letter" else _story(content)
+    context |= _CONTEXTS[name](content)
     with translation.override(language), timezone.override("UTC"):
         text = render_to_string(f"notifications/email/{name}.txt", context)
         html = render_to_string(f"notifications/email/{name}.html", context)
@@ -248,6 +277,8 @@ def _words(
 
 def _said(content: Mapping[str, Any]) -> list[str]:
     """What people wrote of it. The names of components, the brand's own lines and ours name nobody by mistake."""
+    if "stories" in content:
+        return [text for story in content["stories"] for text in _said(story)]
     if "lines" in content:
         return [content["title"], content["sms"], *(line["text"] for line in content["lines"])]
     return [content["heading"], *content["paragraphs"], content["button"]]
@@ -277,6 +308,14 @@ def _story(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _letter(content: Mapping[str, Any]) -> dict[str, Any]:
     return {"letter": content, "dark": _DARK}
+
+
+def _digest_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"stories": [_story(story) for story in content["stories"]], "dark": _DARK}
+
+
+_CONTEXTS = {"story": _story, "letter": _letter, "digest": _digest_of}
+_TEMPLATES: dict[str, str] = {Kind.LETTER: "letter", Kind.DIRECT: "letter", Kind.DIGEST: "digest"}
 
 
 def _colour(word: str) -> dict[str, str]:

@@ -12,36 +12,35 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from random import SystemRandom
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connections, transaction
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.utils import timezone
 
-from notifications import closing, queue
-from notifications.book import AWAY, WITHHELD, Book, persist
+from notifications import closing, order, quarantine, queue, rooms
+from notifications.book import AWAY, Book, persist
 from notifications.breaker import Breaker
-from notifications.channels.email import Answer, Outage, Verdict, Wire
-from notifications.compiler import LANGUAGES, Mould, mould
-from notifications.enums import Fate, Pool
-from notifications.models import Announcement, Delivery, Subscriber
-from notifications.queue import MAX_COPIES, Item
+from notifications.channels.email import PORT
+from notifications.channels.port import Mould, Outage, Verdict, Wire
+from notifications.compiler import LANGUAGES
+from notifications.courier import Courier
+from notifications.enums import ENDPOINTS, FAILURES, Channel, Fate, Pool
+from notifications.models import Delivery, Endpoint, Subscriber
+from notifications.outcomes import Outcomes, told_more
+from notifications.queue import Item
 
 log = logging.getLogger(__name__)
-_random = SystemRandom()
 
 BATCH = 100
 #: Part of its lease after which a batch is handed back (F01), and within which one message must be through.
 BATCH_SHARE, MESSAGE_SHARE = 0.6, 0.9
 #: One bell empties the pool for this long; then it is rung again, so that other work gets its turn.
 DRAIN_SECONDS = 20.0
-#: A message that cannot be written is tried this often (F18).
-RENDERS = 3
-BACKOFF, BACKOFF_CAP = 30.0, 900.0
 
 
 class Crew:
@@ -51,6 +50,7 @@ class Crew:
         self.pool = pool
         self.book = Book()
         self.breaker = Breaker()
+        self.outcomes = Outcomes(PORT, self.breaker)
         self.sent = 0
         self._busy = threading.Lock()
         self._called = False
@@ -86,6 +86,7 @@ class Crew:
         finally:
             for helper in helpers:
                 helper.join()
+        self.outcomes.tell(sent=self.sent)
         return self.sent
 
     def _help(self, until: float, lying_for: float) -> None:
@@ -103,11 +104,11 @@ class Crew:
         return persist(lambda: queue.claim(self.pool, BATCH, lying_for=lying_for))
 
     def _work(self, batch: list[Item], until: float, lying_for: float) -> None:
-        wire = Wire()
+        wire = PORT.wire()
         try:
             while batch:
                 _Sender(self, wire).send(batch)
-                persist(queue.promote)
+                persist(order.promote)
                 batch = self._claim(until, lying_for)
         finally:
             wire.close()
@@ -115,7 +116,7 @@ class Crew:
     def mould(self, item: Item) -> Mould:
         key = (item.news, item.language if item.language in LANGUAGES else LANGUAGES[0])
         if key not in self._moulds:
-            self._moulds[key] = persist(lambda: mould(*key))
+            self._moulds[key] = persist(lambda: PORT.mould(*key))
         return self._moulds[key]
 
 
@@ -143,19 +144,16 @@ class _Sender:
         return self._crew.book.turn(left, leaving) if left or leaving else False
 
     def _send(self, item: Item) -> None:
-        if item.stale:
-            self._settle(item, Fate.DEAD if item.attempts else Fate.SUPPRESSED, item.reason or "Expired")
-            return
-        if not item.address:
-            self._settle(item, Fate.SUPPRESSED, "The subscriber was erased.")
+        outcomes = self._crew.outcomes
+        if outcomes.left_out(item):
             return
         try:
-            cast = self._crew.mould(item)
-            message = cast.cast(item.address, item.person, item.generation)
+            mould = self._crew.mould(item)
+            message = mould.fill(item)
         except AWAY:
             raise
         except Exception as error:
-            self._poison(item, error)
+            outcomes.poison(item, error)
             return
         breaker = self._crew.breaker
         deadline = time.monotonic() + MESSAGE_SHARE * settings.DELIVERY_LEASE_SECONDS
@@ -163,54 +161,23 @@ class _Sender:
             self._wire.open()
             if not self._turn(item):
                 return
-            answer = self._wire.send(cast.sender, item.address, message, deadline=deadline)
+            answer = self._wire.send(item, message, mould, deadline=deadline)
         except Outage as outage:
             breaker.down(outage.reason, ours=outage.ours)
             persist(lambda: queue.release([item]))
             return
-        if answer.verdict is Verdict.ACCEPTED:
+        self._crew.sent += answer.verdict is Verdict.ACCEPTED
+        if answer.verdict is Verdict.ACCEPTED and not answer.receipt:
+            # Written down together with what leaves next.
             self._left = item
-            self._crew.sent += 1
             breaker.fine()
         else:
-            self._record(item, answer, repeats=cast.repeats)
-
-    def _record(self, item: Item, answer: Answer, *, repeats: bool) -> None:
-        """Write down why it was not accepted, and whether it is tried again."""
-        match answer.verdict:
-            case Verdict.BOUNCED:
-                self._bounced(item, answer.reason)
-            case Verdict.NEVER:
-                self._settle(item, Fate.DEAD, answer.reason, returned=True)
-            case Verdict.DOUBT if repeats and item.copies + 1 < MAX_COPIES:
-                self._settle(item, Fate.PENDING, answer.reason)
-            case Verdict.DOUBT:
-                self._settle(item, Fate.UNCERTAIN, answer.reason)
-            case _:
-                self._crew.breaker.failed(answer.reason, ours=answer.verdict is Verdict.OURS)
-                self._settle(item, Fate.PENDING, answer.reason, wait=backoff(item.attempts), returned=True)
-
-    def _bounced(self, item: Item, reason: str) -> None:
-        self._settle(item, Fate.BOUNCED, reason, returned=True)
-        persist(lambda: _stop_mail_to(item))
-        if innocent := self._crew.breaker.refused(item, reason):
-            persist(lambda: _take_back(innocent))
-
-    def _poison(self, item: Item, error: Exception) -> None:
-        reason = f"The message cannot be written: {type(error).__name__}: {error}"
-        log.error("Delivery %d: %s", item.id, reason)
-        if item.attempts + 1 >= RENDERS:
-            self._settle(item, Fate.DEAD, reason, tried=True)
-        else:
-            self._settle(item, Fate.PENDING, reason, wait=1.0 + item.attempts, tried=True)
-
-    def _settle(
-        self, item: Item, fate: Fate, reason: str, *, wait: float = 0.0, returned: bool = False, tried: bool = False
-    ) -> None:
-        persist(lambda: queue.settle(item, fate, reason, wait=wait, returned=returned, tried=tried))
+            outcomes.record(item, answer, mould)
 
 
-_crews: dict[str, Crew] = {pool: Crew(pool) for pool in Pool}
+_MAIL = (Pool.NEWS, Pool.LETTERS)
+_crews: dict[str, Crew] = {pool: Crew(pool) for pool in _MAIL}
+_couriers: dict[str, Courier] = {pool: Courier(pool) for pool in Pool if pool not in _MAIL}
 
 
 def drain(pool: str, *, seconds: float = DRAIN_SECONDS, lying_for: float = 0.0) -> int:
@@ -219,7 +186,8 @@ def drain(pool: str, *, seconds: float = DRAIN_SECONDS, lying_for: float = 0.0) 
     Ends when nothing is due any more, after ``seconds``, at closing time, or when the relay needs
     a rest. ``lying_for``: only what has been due for so many seconds.
     """
-    return _crews[pool].drain(seconds=seconds, lying_for=lying_for)
+    carrier = _crews.get(pool) or _couriers[pool]
+    return carrier.drain(seconds=seconds, lying_for=lying_for)
 
 
 def due(pool: str, at: datetime) -> bool:
@@ -228,77 +196,64 @@ def due(pool: str, at: datetime) -> bool:
 
 
 def sweep() -> None:
-    """What time does to deliveries: lost leases come back, followers are let go, old news ends."""
+    """What time does to deliveries: lost leases come back, followers are let go, old news ends, the deaf are paused."""
     queue.reap()
-    queue.promote()
+    order.promote()
+    order.promote_sayings()
+    order.take_turns()
     queue.expire()
-
-
-def backoff(attempts: int) -> float:
-    """Seconds until the next try: full jitter over 30 s · 2ⁿ, at most 15 minutes (F04)."""
-    return _random.uniform(1.0, min(BACKOFF_CAP, BACKOFF * 2 ** min(attempts, 10)))
+    quarantine.sweep(timezone.now())
+    rooms.sweep(timezone.now())
 
 
 @transaction.atomic
-def send_again(deliveries: Iterable[Delivery], *, by: AbstractBaseUser, at: datetime) -> int:
-    """Queue failed deliveries once more (R-804); returns how many.
+def send_again(deliveries: QuerySet[Delivery], *, by: AbstractBaseUser, at: datetime) -> int:
+    """Queue failed deliveries once more (R-804), however many, in one statement; returns how many.
 
-    Only bounced, failed and unknown ones; not those whose lane has told more since (it would come
-    out of order), whose news expired, or whose person left. An address that bounced gets another chance.
+    Only bounced, failed and unknown ones, and of these nobody whom ``kept_back`` names. An address
+    that bounced gets another chance. A webhook waits for its turn again.
     """
-    wanted = Delivery.objects.failed().filter(pk__in=[delivery.pk for delivery in deliveries])
-    welcome = Q(subscriber__confirmed_at__isnull=False, subscriber__unsubscribed_at__isnull=True) | ~Q(address="")
-    chosen = wanted.filter(welcome, ~_told_more(), announcement__expires_at__gt=at)
+    chosen = _sorted(deliveries, at=at).filter(kept_back=GOING).order_by("pk")
+    people = Subscriber.objects.filter(pk__in=chosen.order_by().values("subscriber"), bounced_at__isnull=False)
+    people.update(bounced_at=None, changed_at=at)
     # Held in this order by everybody, so that two operators cannot block each other.
-    ids = list(chosen.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
-    Subscriber.objects.filter(deliveries__in=ids, bounced_at__isnull=False).update(bounced_at=None, changed_at=at)
-    words = f"Sent again by {by.get_username()}."
-    again = Delivery.objects.filter(pk__in=ids, fate__in=(Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN)).update(
-        fate=Fate.PENDING, reason=words, next_at=at, settled_at=None, attempts=0, copies=0, fence=F("fence") + 1
+    held = Delivery.objects.filter(pk__in=chosen.select_for_update(of=("self",)).values("pk"))
+    again = held.filter(fate__in=FAILURES).update(
+        fate=Case(When(channel=Channel.WEBHOOK, then=Value(Fate.BLOCKED)), default=Value(Fate.PENDING)),
+        reason=f"Sent again by {by.get_username()}.",
+        next_at=at,
+        settled_at=None,
+        attempts=0,
+        copies=0,
+        crashes=0,
+        fence=F("fence") + 1,
     )
-    log.info("%d of %d deliveries queued again by %s", again, len(ids), by.get_username())
+    log.info("%d deliveries queued again by %s", again, by.get_username())
     return again
 
 
-def _stop_mail_to(item: Item) -> None:
-    Subscriber.objects.filter(deliveries=item.id, bounced_at__isnull=True).update(bounced_at=Now())
+#: What becomes of those who are asked to be sent again; the first that fits.
+GOING, LEFT, PAUSED, EXPIRED, OVERTAKEN = "going", "left", "paused", "expired", "overtaken"
 
 
-def _told_more() -> Exists:
-    """Whether the lane of a delivery has newer news for its person: it would come out of order (F12)."""
-    newer = Announcement.objects.filter(lane=OuterRef("announcement__lane"), seq__gt=OuterRef("announcement__seq"))
-    return Exists(newer.filter(deliveries__subscriber=OuterRef("subscriber"), deliveries__channel=OuterRef("channel")))
+def kept_back(deliveries: QuerySet[Delivery], *, at: datetime) -> dict[tuple[str, str], int]:
+    """How many failures of each fate ``send_again`` would send, and how many not, and why: (fate, why) to count.
 
-
-@transaction.atomic
-def _take_back(items: Sequence[Item]) -> None:
-    """They were refused because of us: nobody is punished, everybody is tried again (F04).
-
-    Not whom we would revive with expired news. Where the lane has told more since, the newer one is
-    tried; what was withheld from these people meanwhile is due again.
+    Not to who left (F23), to an endpoint in quarantine, what has expired (F20), or what the lane has
+    told more of since: it would come out of order (F12). One query.
     """
-    fences = {item.id: item.fence for item in items}
-    fresh = Delivery.objects.filter(announcement__expires_at__gt=Now())
-    held = fresh.filter(pk__in=fences, fate=Fate.BOUNCED).select_for_update(of=("self",)).order_by("pk")
-    mine = [row for row in held if row.fence == fences[row.pk]]
-    old = set(fresh.filter(_told_more(), pk__in=fences).values_list("pk", flat=True))
-    people = [row.subscriber_id for row in mine if row.subscriber_id]
-    withheld = fresh.filter(
-        subscriber__in=people,
-        subscriber__unsubscribed_at__isnull=True,
-        fate=Fate.SUPPRESSED,
-        reason=WITHHELD,
-        settled_at__gte=F("subscriber__bounced_at"),
+    counted = _sorted(deliveries, at=at).order_by().values_list("fate", "kept_back").annotate(Count("pk"))
+    return {(fate, why): count for fate, why, count in counted}
+
+
+def _sorted(deliveries: QuerySet[Delivery], *, at: datetime) -> QuerySet[Any, Any]:
+    gone = Q(subscriber__unsubscribed_at__isnull=False) | Q(subscriber__confirmed_at__isnull=True)
+    paused = Endpoint.objects.filter(subscriber=OuterRef("subscriber"), quarantined_at__isnull=False)
+    why = Case(
+        When(gone, address="", then=Value(LEFT)),
+        When(Exists(paused), channel__in=ENDPOINTS, then=Value(PAUSED)),
+        When(announcement__expires_at__lte=at, then=Value(EXPIRED)),
+        When(told_more(), then=Value(OVERTAKEN)),
+        default=Value(GOING),
     )
-    ids = list(withheld.values_list("pk", flat=True))
-    Delivery.objects.filter(pk__in=ids, fate=Fate.SUPPRESSED).update(
-        fate=Fate.PENDING, reason="", settled_at=None, next_at=Now()
-    )
-    for row in mine:
-        if row.pk in old:
-            row.fate, row.reason = Fate.SUPPRESSED, "Overtaken by a newer update."
-        else:
-            row.fate, row.settled_at = Fate.PENDING, None
-            row.next_at = Now() + timedelta(seconds=backoff(row.attempts))
-    Delivery.objects.bulk_update(mine, ["fate", "reason", "settled_at", "next_at"])
-    Subscriber.objects.filter(pk__in=people).update(bounced_at=None)
+    return deliveries.filter(fate__in=FAILURES).annotate(kept_back=why)

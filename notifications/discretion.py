@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-_KEY = re.compile(r"(/subscriptions/(?:confirm|manage|unsubscribe)/)[^\s\"'?]+")
+_KEY = re.compile(r"(/subscriptions/(?:confirm|manage|unsubscribe|webhook/confirm|webhook)/)[^\s\"'?]+")
 
 
 class Discreet(logging.Filter):

@@ -4,9 +4,22 @@ from django.db.models import TextChoices
 
 
 class Channel(TextChoices):
-    """The wires a message can travel (R-801). Issue by issue more are added here and in ``channels/``."""
+    """The wires a message can travel (R-801); each has a file in ``channels/``."""
 
     EMAIL = "email", "E-mail"
+    SMS = "sms", "SMS"
+    WHATSAPP = "whatsapp", "WhatsApp"
+    WEBHOOK = "webhook", "Webhook"
+    CHAT = "chat", "Chat"
+    SOCIAL = "social", "Social post"
+
+
+#: Their addresses are phone numbers in E.164.
+PHONES = (Channel.SMS, Channel.WHATSAPP)
+#: They reach a person, who sleeps at times.
+PEOPLE = (Channel.EMAIL, *PHONES)
+#: Their subscribers have an ``Endpoint`` that holds the real, secret address.
+ENDPOINTS = (Channel.WEBHOOK, Channel.CHAT, Channel.SOCIAL)
 
 
 class Kind(TextChoices):
@@ -14,20 +27,53 @@ class Kind(TextChoices):
 
     INCIDENT = "incident", "Incidents"
     MAINTENANCE = "maintenance", "Planned maintenance"
+    #: For webhooks alone (statuspage-v2.md 5.10); everybody else reads it in the update.
+    COMPONENT = "component", "Change of a component"
     LETTER = "letter", "Letter to one person"
+    DIGEST = "digest", "Digest of a day"
+    #: About an incident, to contacts of customers, whether they subscribed or not (R-803).
+    DIRECT = "direct", "Letter to customers"
+
+
+#: To one person alone, about nothing that others know.
+ADDRESSED = (Kind.LETTER, Kind.DIGEST)
+#: Written together with their deliveries: nobody is looked for afterwards.
+WRITTEN_OUT = (*ADDRESSED, Kind.DIRECT)
+#: To addresses, not to subscribers: there is nothing to unsubscribe from.
+LETTERS = (Kind.LETTER, Kind.DIRECT)
 
 
 class Pool(TextChoices):
-    """Queues that never wait for each other (F19): news about incidents, and everything else."""
+    """Queues that never wait for each other (F19). Each carries one channel, so that one that rests delays no other."""
 
-    NEWS = "news", "Incident news"
-    LETTERS = "letters", "Letters"
+    NEWS = "news", "News by e-mail"
+    LETTERS = "letters", "Letters by e-mail"
+    TEXTS = "texts", "News by SMS"
+    CODES = "codes", "Codes by SMS"
+    WHATSAPP = "whatsapp", "WhatsApp"
+    HOOKS = "hooks", "Webhooks"
+    #: Endpoints that failed lately: they wait for themselves only (F06).
+    RETRIES = "retries", "Webhooks that failed"
+    CHATS = "chats", "Chat and social posts"
+
+
+#: Where news of a channel waits; letters by e-mail and codes by SMS have pools of their own.
+NEWS_POOLS = {
+    Channel.EMAIL: Pool.NEWS,
+    Channel.SMS: Pool.TEXTS,
+    Channel.WHATSAPP: Pool.WHATSAPP,
+    Channel.WEBHOOK: Pool.HOOKS,
+    Channel.CHAT: Pool.CHATS,
+    Channel.SOCIAL: Pool.CHATS,
+}
+LETTER_POOLS = {Channel.EMAIL: Pool.LETTERS, Channel.SMS: Pool.CODES}
 
 
 class Fate(TextChoices):
-    """States of one delivery (reliability.md 2.0); the labels never claim more than we know (3.4)."""
+    """States of one delivery (reliability.md 2.0); how people read them is said in ``fates``."""
 
     BLOCKED = "blocked", "Waiting for the previous update"
+    HELD = "held", "Waiting for the digest"
     PENDING = "pending", "Queued"
     LEASED = "leased", "Taken by a worker"
     SENDING = "sending", "Being handed to the relay"
@@ -39,23 +85,12 @@ class Fate(TextChoices):
     UNCERTAIN = "uncertain", "Unknown"
 
 
-#: As an operator reads it at a glance; names of the console's colours.
-FATE_COLOURS = {
-    Fate.ACCEPTED: "green",
-    Fate.DELIVERED: "green",
-    Fate.BOUNCED: "orange",
-    Fate.UNCERTAIN: "orange",
-    Fate.DEAD: "red",
-    Fate.SUPPRESSED: "grey",
-    Fate.BLOCKED: "blue",
-    Fate.PENDING: "blue",
-    Fate.LEASED: "blue",
-    Fate.SENDING: "blue",
-}
 #: A delivery in one of these will not move again by itself.
 FINAL = (Fate.ACCEPTED, Fate.DELIVERED, Fate.BOUNCED, Fate.SUPPRESSED, Fate.DEAD, Fate.UNCERTAIN)
+#: What a person may want to send again (R-804).
+FAILURES = (Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN)
 #: Nothing of these has left the house yet: a newer update may overtake them (F12).
-UNSENT = (Fate.BLOCKED, Fate.PENDING, Fate.LEASED)
+UNSENT = (Fate.BLOCKED, Fate.HELD, Fate.PENDING, Fate.LEASED)
 
 
 class Doubt(TextChoices):
@@ -79,3 +114,5 @@ class Silence(TextChoices):
     ERASED = "erased", "Erased on request"
     COMPLAINED = "complained", "Marked our mail as spam"
     BOUNCED = "bounced", "Refused mail for good"
+    STOPPED = "stopped", "Answered STOP"
+    LEFT = "left", "Unsubscribed"

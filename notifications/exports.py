@@ -11,7 +11,7 @@ from notifications.models import Subscriber
 from notifications.models.audience import SubscriberQuerySet
 
 COLUMNS = (
-    "address", "state", "customer", "components", "incidents", "maintenance", "least_severity", "language",
+    "address", "channel", "state", "customer", "components", "incidents", "maintenance", "least_severity", "language",
     "created_at", "confirmed_at", "unsubscribed_at", "bounced_at", "consent_at", "consent_source", "signed_up_from",
 )  # fmt: skip
 BOM = b"\xef\xbb\xbf"
@@ -54,6 +54,7 @@ def _written(rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
 def _row(subscriber: Subscriber) -> list[str]:
     return [
         subscriber.address,
+        subscriber.channel,
         _state(subscriber),
         subscriber.customer.name if subscriber.customer else "",
         "" if subscriber.all_topics else ";".join(topic.name for topic in subscriber.topics.all()),

@@ -11,15 +11,17 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection, models, transaction
-from django.db.models import Case, Exists, F, OuterRef, Subquery, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Concat, Least, Now
+from django.utils import timezone
 
-from notifications import bell, closing
-from notifications.enums import UNSENT, Fate
-from notifications.models import Announcement, Delivery, Subscriber
+from notifications import bell, closing, quiet
+from notifications.enums import ENDPOINTS, NEWS_POOLS, PEOPLE, UNSENT, Channel, Fate, Pool
+from notifications.models import Announcement, Delivery, Endpoint, Subscriber
 from notifications.models.audience import SubscriberQuerySet
 from notifications.models.outbox import DeliveryQuerySet
 
@@ -28,6 +30,11 @@ log = logging.getLogger(__name__)
 #: The first chunk is small, so that the first mail leaves as soon for a million readers as for a hundred.
 FIRST_CHUNK = 200
 CHUNK = 1000
+#: The severity that neither quiet hours nor digests hold back (R-1314).
+WORST = 1
+#: Why nothing goes to an endpoint that failed for a day; its owner can have it sent again.
+QUARANTINED = "The endpoint is in quarantine."
+PENDING, BLOCKED = Value(Fate.PENDING), Value(Fate.BLOCKED)
 _TEXT, _MOMENT = models.CharField(), models.DateTimeField()
 
 
@@ -77,6 +84,8 @@ def _write_chunk(lane: str) -> _Chunk | None:
     if older:
         _overtake(chunk, older)
     _insert(chunk, older)
+    if news.rank != WORST:
+        _hush(chunk, timezone.now())
     moved = Announcement.objects.filter(pk=news.pk, expanded_to=chunk.after, expanded_at__isnull=True).update(
         expanded_to=chunk.upto, expanded_at=Now() if chunk.last else None
     )
@@ -84,8 +93,14 @@ def _write_chunk(lane: str) -> _Chunk | None:
         # Only where rows cannot be locked: somebody else wrote this chunk.
         transaction.set_rollback(True)
         return None
-    transaction.on_commit(lambda: bell.ring_deliver(news.pool), robust=True)
+    transaction.on_commit(lambda: _ring(chunk), robust=True)
     return chunk
+
+
+def _ring(chunk: _Chunk) -> None:
+    pools = chunk.rows().filter(announcement=chunk.news, fate__in=UNSENT).order_by().values_list("pool", flat=True)
+    for pool in pools.distinct():
+        bell.ring_deliver(pool)
 
 
 def _next_chunk(news: Announcement) -> _Chunk:
@@ -102,7 +117,7 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
     """What these people have not been told yet of the lane is not news any more.
 
     Rows that a worker is just moving are stepped over: the new row then starts blocked, and
-    ``queue.promote`` decides when the old one has come to rest.
+    ``order.promote`` decides when the old one has come to rest.
     """
     unsent = (
         chunk.rows()
@@ -111,6 +126,7 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
             subscriber__in=chunk.readers().values("pk"),
             fate__in=UNSENT,
         )
+        .exclude(channel=Channel.WEBHOOK)
         .order_by("pk")
     )
     held = unsent.select_for_update(skip_locked=True, of=("self",)).values("pk")
@@ -126,38 +142,94 @@ def _overtake(chunk: _Chunk, older: list[int]) -> None:
     )
 
 
-def _insert(chunk: _Chunk, older: list[int]) -> None:
-    """INSERT … SELECT of the readers: who they are is said once, in ``SubscriberQuerySet.reached_by``."""
-    rows = chunk.rows().filter(subscriber=OuterRef("pk"), channel=OuterRef("channel"))
-    fates: list[When] = []
-    reason: Combinable = Value("")
-    settled: Combinable = Value(None, output_field=_MOMENT)
+def _hush(chunk: _Chunk, at: datetime) -> None:
+    """Who sleeps hears it when they wake (R-1314): one statement for all whose clocks agree."""
+    asleep = chunk.readers().filter(channel__in=PEOPLE, quiet_from__isnull=False, quiet_until__isnull=False)
+    clocks = asleep.order_by().values_list("time_zone", "quiet_from", "quiet_until").distinct()
+    for zone, start, end in list(clocks):
+        until = quiet.until(at, zone, start, end) if start and end else None
+        if until is None:
+            continue
+        theirs = asleep.filter(time_zone=zone, quiet_from=start, quiet_until=end).values("pk")
+        chunk.rows().filter(announcement=chunk.news, subscriber__in=theirs, fate__in=UNSENT).update(
+            next_at=until, reason=f"Quiet hours until {end:%H:%M}, {zone}."
+        )
+
+
+def _held(news: Announcement) -> list[When]:
+    """Whose mail waits for the digest of their day (R-1314)."""
+    if news.rank == WORST:
+        return []
+    return [When(channel=Channel.EMAIL, digest_at__isnull=False, then=Value(Fate.HELD))]
+
+
+def _pool() -> Case:
+    """Where a row waits: by its channel, and apart when its endpoint has been failing (F06)."""
+    late = When(_endpoint(failing_since__isnull=False), then=Value(Pool.RETRIES))
+    return Case(late, *(When(channel=channel, then=Value(pool)) for channel, pool in NEWS_POOLS.items()))
+
+
+def _endpoint(**state: object) -> Q:
+    """Whether the far end of a subscriber is so; asked of no one who has none."""
+    far_end = Endpoint.objects.filter(subscriber=OuterRef("pk"), **state)
+    return Q(channel__in=ENDPOINTS) & Q(Exists(far_end))
+
+
+def _left_out(chunk: _Chunk) -> list[tuple[Q, Combinable]]:
+    """Who has a row that ends at once, and why it says."""
+    out: list[tuple[Q, Combinable]] = [(_endpoint(quarantined_at__isnull=False), Value(QUARANTINED))]
     newer = list(Announcement.objects.filter(lane=chunk.news.lane, seq__gt=chunk.news.seq).values_list("pk", flat=True))
     if newer:
-        told_more = rows.filter(announcement__in=newer).order_by("-announcement__seq")
-        overtaker = told_more.values("announcement__seq")[:1]
-        fates.append(When(Exists(told_more), then=Value(Fate.SUPPRESSED)))
-        words = Concat(Value("Overtaken by update "), Cast(Subquery(overtaker), _TEXT), Value("."))
-        reason = Case(When(Exists(told_more), then=words), default=Value(""))
-        settled = Case(When(Exists(told_more), then=Now()), default=None, output_field=_MOMENT)
+        told_more = (
+            chunk.rows()
+            .filter(announcement__in=newer, subscriber=OuterRef("pk"), channel=OuterRef("channel"))
+            .order_by("-announcement__seq")
+        )
+        overtaker = Subquery(told_more.values("announcement__seq")[:1])
+        words = Concat(Value("Overtaken by update "), Cast(overtaker, _TEXT), Value("."))
+        out.append((~Q(channel=Channel.WEBHOOK) & Q(Exists(told_more)), words))
+    return out
+
+
+def _waiting(chunk: _Chunk, older: list[int]) -> Q:
+    """Whose row must not leave before another has come to rest."""
+    # An endpoint hears one thing after the other, in the order of publishing: all its rows wait for their turn (F06).
+    waiting = Q(channel=Channel.WEBHOOK)
     if older:
-        in_the_air = rows.filter(announcement__in=older, fate__in=(*UNSENT, Fate.SENDING))
-        fates.append(When(Exists(in_the_air), then=Value(Fate.BLOCKED)))
+        in_the_air = chunk.rows().filter(
+            announcement__in=older,
+            subscriber=OuterRef("pk"),
+            channel=OuterRef("channel"),
+            fate__in=(*UNSENT, Fate.SENDING),
+        )
+        waiting |= Q(Exists(in_the_air))
+        if chunk.news.is_over:
+            # Whether they ever heard that it began is looked at once the older rows have come to rest.
+            waiting |= ~Q(channel=Channel.EMAIL)
+    return waiting
+
+
+def _insert(chunk: _Chunk, older: list[int]) -> None:
+    """INSERT … SELECT of the readers: who they are is said once, in ``SubscriberQuerySet.reached_by``."""
+    left_out = _left_out(chunk)
+    ended = [When(so, then=Value(Fate.SUPPRESSED)) for so, _ in left_out]
     columns: dict[str, Combinable] = {
         "announcement_id": Value(chunk.news.pk),
         "subscriber_id": F("pk"),
         "address": Value(""),
         "channel": F("channel"),
-        "pool": Value(chunk.news.pool),
-        "fate": Case(*fates, default=Value(Fate.PENDING)) if fates else Value(Fate.PENDING),
-        "reason": reason,
+        "pool": _pool(),
+        "fate": Case(*ended, *_held(chunk.news), When(_waiting(chunk, older), then=BLOCKED), default=PENDING),
+        "reason": Case(*(When(so, then=words) for so, words in left_out), default=Value("")),
         # By the database's clock it is never in the future, however far ours is ahead (F08).
         "next_at": Least(Value(chunk.news.published_at, output_field=_MOMENT), Now()),
         "fence": Value(0),
         "attempts": Value(0),
         "copies": Value(0),
+        "crashes": Value(0),
+        "receipt": Value(""),
         "created_at": Now(),
-        "settled_at": settled,
+        "settled_at": Case(*(When(so, then=Now()) for so, _ in left_out), default=None, output_field=_MOMENT),
     }
     select = chunk.readers().order_by("pk").values_list(*columns.values())
     sql, params = select.query.sql_with_params()

@@ -19,17 +19,17 @@ from typing import BinaryIO
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import TextChoices
+from django.db.models import Q, TextChoices
 from django.utils.dateparse import parse_date, parse_datetime
 
-from notifications import addresses, suppression
-from notifications.enums import Channel
+from notifications import addresses, phones, suppression
+from notifications.enums import PHONES, Channel
 from notifications.models import Subscriber, Topic
 from notifications.models.audience import SubscriberQuerySet
 from notifications.validators import one_line
 
 REQUIRED = ("address", "consent_at", "consent_source")
-OPTIONAL = ("components", "least_severity", "language")
+OPTIONAL = ("channel", "components", "least_severity", "language")
 LARGEST = 30_000_000
 CHUNK = 1000
 #: A report keeps so many lines; the counts are of all.
@@ -37,6 +37,8 @@ MOST_SHOWN = 500
 LONGEST_SOURCE = 200
 #: What our own export puts a ' before (S23); reading takes it off again.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+#: Where a list may say that people agreed to be told; webhooks and rooms have secrets that no list should hold.
+CHANNELS = (Channel.EMAIL, *PHONES)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
 
 
@@ -78,17 +80,25 @@ class Report:
         return self.counts.total()
 
 
+_There = tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Person:
     """One good line. ``topics`` None: all components."""
 
     number: int
+    channel: Channel
     address: str
     consent_at: datetime
     consent_source: str
     topics: tuple[int, ...] | None
     least_rank: int
     language: str
+
+    @property
+    def there(self) -> _There:
+        return self.channel, self.address
 
 
 def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], None] | None = None) -> Report:
@@ -179,9 +189,11 @@ def _bare(cell: str) -> str:
 def _person(
     number: int, row: dict[str, str], topics: dict[str, tuple[int, ...]], at: datetime, seen: set[int]
 ) -> _Person:
-    address = addresses.normal(row["address"])
+    channel = _channel(row.get("channel", ""))
+    address = phones.normal(row["address"]) if channel in PHONES else addresses.normal(row["address"])
     person = _Person(
         number,
+        channel,
         address,
         _agreed(row["consent_at"], at),
         _source(row["consent_source"]),
@@ -190,11 +202,17 @@ def _person(
         _language(row.get("language", "")),
     )
     # Eight bytes an address: the memory of a run is this, and one chunk.
-    mark = int.from_bytes(blake2b(address.casefold().encode(), digest_size=8).digest())
+    mark = int.from_bytes(blake2b(f"{channel}:{address.casefold()}".encode(), digest_size=8).digest())
     if mark in seen:
         raise ValidationError("The same address stands further up.")
     seen.add(mark)
     return person
+
+
+def _channel(cell: str) -> Channel:
+    if cell and cell.lower() not in CHANNELS:
+        raise ValidationError(f"channel is one of {', '.join(CHANNELS)}; empty means {Channel.EMAIL}.")
+    return Channel(cell.lower() or Channel.EMAIL)
 
 
 def _agreed(cell: str, at: datetime) -> datetime:
@@ -260,71 +278,87 @@ def _printable(words: str) -> str:
 
 
 def _judge(people: list[_Person]) -> dict[int, Finding]:
-    """What each line would become. Two queries."""
-    there = Subscriber.objects.filter(channel=Channel.EMAIL, address__in=[person.address for person in people])
-    known = set(there.exclude(pk__in=_waiting(people).values("pk")).values_list("address", flat=True))
+    """What each line would become. Two queries, and one for each channel."""
+    named = Subscriber.objects.filter(_at(people))
+    known = set(named.exclude(pk__in=_waiting(people).values("pk")).values_list("channel", "address"))
     # In this order: who is erased in between was found above, or is found here.
-    silent = suppression.among(Channel.EMAIL, [person.address for person in people])
+    silent = {(channel, address) for channel in CHANNELS for address in _silent(channel, people)}
     findings = {}
     for person in people:
         verdict, words = Verdict.NEW, ""
-        if person.address in silent:
+        if person.there in silent:
             verdict, words = (
                 Verdict.SUPPRESSED,
-                "Erased, complained or bounced: only their own sign-up brings them back.",
+                "Erased, left, complained or bounced: only their own sign-up brings them back.",
             )
-        elif person.address in known:
+        elif person.there in known:
             verdict, words = Verdict.KNOWN, "Nothing of theirs is changed."
         findings[person.number] = Finding(person.number, verdict, person.address, words)
     return findings
 
 
+def _at(people: list[_Person]) -> Q:
+    """Rows of these people, whoever they are by now."""
+    found = Q(pk__in=())
+    for channel in dict.fromkeys(person.channel for person in people):
+        found |= Q(channel=channel, address__in=[person.address for person in people if person.channel == channel])
+    return found
+
+
+def _silent(channel: Channel, people: list[_Person]) -> set[str]:
+    theirs = [person.address for person in people if person.channel == channel]
+    return suppression.among(channel, theirs) if theirs else set()
+
+
 def _waiting(people: list[_Person]) -> SubscriberQuerySet:
     """Those who signed up by themselves and never confirmed: the proof of the file does it for them."""
     return Subscriber.objects.filter(
-        channel=Channel.EMAIL,
-        address__in=[person.address for person in people],
-        confirmed_at__isnull=True,
-        unsubscribed_at__isnull=True,
-        bounced_at__isnull=True,
+        _at(people), confirmed_at__isnull=True, unsubscribed_at__isnull=True, bounced_at__isnull=True
     )
 
 
 @transaction.atomic
 def _write(people: list[_Person], at: datetime) -> dict[int, Finding]:
     findings = _judge(people)
-    new = {person.address: person for person in people if findings[person.number].verdict == Verdict.NEW}
+    new = {person.there: person for person in people if findings[person.number].verdict == Verdict.NEW}
     waiting = list(_waiting(list(new.values())).select_for_update().order_by("pk"))
     for subscriber in waiting:
-        _fill(subscriber, new[subscriber.address], at)
+        _fill(subscriber, new[_there(subscriber)], at)
     Subscriber.objects.bulk_update(waiting, _FILLED)
     # Always in this order, so that two imports never wait for each other crosswise.
-    fresh = [Subscriber(channel=Channel.EMAIL, address=address, created_at=at) for address in sorted(new)]
+    fresh = [Subscriber(channel=channel, address=address, created_at=at) for channel, address in sorted(new)]
     for subscriber in fresh:
-        _fill(subscriber, new[subscriber.address], at)
+        _fill(subscriber, new[_there(subscriber)], at)
     Subscriber.objects.bulk_create(fresh, ignore_conflicts=True)
     # Only those that are ours: somebody may have signed up while we wrote.
     ours = Subscriber.objects.filter(public_id__in=[subscriber.public_id for subscriber in fresh])
-    made = dict(ours.values_list("address", "pk")) | {subscriber.address: subscriber.pk for subscriber in waiting}
+    made = {_there(subscriber): subscriber.pk for subscriber in (*ours, *waiting)}
     Subscriber.topics.through.objects.filter(subscriber__in=waiting).delete()
     chosen = Subscriber.topics.through
     chosen.objects.bulk_create(
-        chosen(subscriber_id=pk, topic_id=topic) for address, pk in made.items() for topic in new[address].topics or ()
+        chosen(subscriber_id=pk, topic_id=topic) for there, pk in made.items() for topic in new[there].topics or ()
     )
-    for address, person in new.items():
-        if address not in made:
-            findings[person.number] = Finding(person.number, Verdict.KNOWN, address, "Signed up just now.")
+    for there, person in new.items():
+        if there not in made:
+            findings[person.number] = Finding(person.number, Verdict.KNOWN, person.address, "Signed up just now.")
     return findings
 
 
+def _there(subscriber: Subscriber) -> _There:
+    return subscriber.channel, subscriber.address
+
+
 _FILLED = [
-    "language", "all_topics", "least_rank", "confirmed_at", "consent_at", "consent_source", "changed_at",
+    "language", "all_topics", "follows_only", "least_rank",
+    "confirmed_at", "consent_at", "consent_source", "changed_at",
 ]  # fmt: skip
 
 
 def _fill(subscriber: Subscriber, person: _Person, at: datetime) -> None:
     subscriber.language = person.language
     subscriber.all_topics = person.topics is None
+    # Who only asked to follow one incident is proven to want all of it.
+    subscriber.follows_only = False
     subscriber.least_rank = person.least_rank
     subscriber.confirmed_at = subscriber.changed_at = at
     subscriber.consent_at, subscriber.consent_source = person.consent_at, person.consent_source

@@ -6,22 +6,37 @@ soon, and a sweep finds the work if the bell was never heard (design.md, "out by
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
+from django.db.models import Case, Exists, OuterRef, Value, When
 
 from notifications import bell
 from notifications.compiler import LANGUAGES, compile_mail
-from notifications.enums import Channel, Doubt, Fate, Kind, Pool
+from notifications.enums import LETTER_POOLS, PHONES, UNSENT, Channel, Doubt, Fate, Kind, Pool
 from notifications.models import Announcement, Brand, Delivery, Topic
-from notifications.stories import Letter, Line, Story
+from notifications.stories import Digest, Letter, Line, Story
+from notifications.texts import compile_text
 
-__all__ = ["Letter", "Line", "Story", "announce", "write_to"]
+__all__ = ["Change", "Letter", "Line", "Story", "announce", "announce_changes", "write_letters", "write_to"]
 
 #: News older than this helps nobody; a letter (confirm your address) lives as long as its link.
 NEWS_LIFE = timedelta(days=1)
 LETTER_LIFE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A component changed: ``seq`` is the place of this news in ``lane``, ``topic`` what people chose to hear of it."""
+
+    story: Story
+    lane: str
+    seq: int
+    topic: Topic
 
 
 def announce(
@@ -34,10 +49,12 @@ def announce(
     brand: Brand,
     topics: Iterable[Topic],
     at: datetime,
+    channels: Iterable[str] | None = None,
 ) -> Announcement:
     """Write down news for everybody interested; the caller holds the row lock that orders ``lane``.
 
-    ``rank`` is the severity rank 1–4 or None; no ``topics`` means that it concerns everybody.
+    ``rank`` is the severity rank 1–4 or None; no ``topics`` means that it concerns everybody;
+    ``channels`` are those it goes by (``SubscriberQuerySet.by_channels``), None: every one.
     Raises ``lint.Unsendable`` for words that must not go out (R-111): nothing is written then.
     """
     announcement = Announcement(
@@ -49,6 +66,8 @@ def announce(
         brand=brand,
         subject=subject,
         content=story.as_json(),
+        is_over=story.over,
+        channels=None if channels is None else list(channels),
         published_at=at,
         expires_at=at + NEWS_LIFE,
     )
@@ -58,28 +77,113 @@ def announce(
     return announcement
 
 
+def announce_changes(changes: Sequence[Change], *, brand: Brand, channels: Sequence[str], at: datetime) -> None:
+    """Write down changes of components, for webhooks alone; the caller holds the locks that order their lanes.
+
+    Two statements, however many. Nothing in them is mail, so nothing is compiled.
+    """
+    news = Announcement.objects.bulk_create(
+        Announcement(
+            lane=change.lane,
+            seq=change.seq,
+            kind=Kind.COMPONENT,
+            pool=Pool.HOOKS,
+            brand=brand,
+            subject=f"{change.story.title}: {change.story.phase}"[:250],
+            content=change.story.as_json(),
+            is_over=change.story.over,
+            channels=list(channels),
+            published_at=at,
+            expires_at=at + NEWS_LIFE,
+        )
+        for change in changes
+    )
+    concerned = Announcement.topics.through
+    concerned.objects.bulk_create(
+        concerned(announcement_id=row.pk, topic_id=change.topic.pk) for row, change in zip(news, changes, strict=True)
+    )
+    for row in news:
+        transaction.on_commit(partial(bell.ring_fan_out, row.pk), robust=True)
+
+
 def write_to(
-    addresses: Sequence[str], letter: Letter, *, subject: str, brand: Brand, lane: str, at: datetime
+    addresses: Sequence[str],
+    letter: Letter,
+    *,
+    subject: str,
+    brand: Brand,
+    lane: str,
+    at: datetime,
+    channel: Channel = Channel.EMAIL,
+    life: timedelta = LETTER_LIFE,
 ) -> Announcement:
     """Write a letter to each of a few people by address, e.g. to confirm a subscription (reliability.md 3.3).
 
-    In doubt it is not repeated: people can ask again, and a mailbox must not be bombed.
+    ``channel`` is one of ``enums.LETTER_POOLS``; a phone gets ``letter.sms``. After ``life`` it is not sent
+    any more. In doubt it is not repeated: people can ask again, and a mailbox must not be bombed.
     Raises ``lint.Unsendable`` (R-111).
     """
+    pool = LETTER_POOLS[channel]
     announcement = Announcement(
         lane=lane,
         seq=Announcement.objects.filter(lane=lane).count() + 1,
         kind=Kind.LETTER,
-        pool=Pool.LETTERS,
+        pool=pool,
         on_doubt=Doubt.ASK,
         brand=brand,
         subject=subject,
         content=letter.as_json(),
         published_at=at,
-        expires_at=at + LETTER_LIFE,
+        expires_at=at + life,
         expanded_at=at,
     )
-    _write(announcement)
+    _write(announcement, channel)
+    Delivery.objects.bulk_create(
+        Delivery(
+            announcement=announcement,
+            address=address,
+            channel=channel,
+            pool=pool,
+            fate=Fate.PENDING,
+            next_at=at,
+            created_at=at,
+        )
+        for address in addresses
+    )
+    transaction.on_commit(lambda: bell.ring_deliver(pool), robust=True)
+    return announcement
+
+
+def write_letters(
+    letters: Sequence[tuple[Letter, Sequence[str]]], *, subject: str, brand: Brand, lane: str, over: bool, at: datetime
+) -> None:
+    """Write to contacts of customers about one incident: each letter with the addresses it is for (R-803).
+
+    The caller holds the lock that orders ``lane``, and names no address twice. What has not left yet of
+    an older letter of the lane is overtaken where a new one follows. Five statements, however many
+    letters. Raises ``lint.Unsendable`` (R-111): nothing is written then.
+    """
+    first = Announcement.objects.filter(lane=lane).count() + 1
+    news = [
+        Announcement(
+            lane=lane,
+            seq=seq,
+            kind=Kind.DIRECT,
+            pool=Pool.LETTERS,
+            brand=brand,
+            subject=subject,
+            content=letter.as_json(),
+            is_over=over,
+            published_at=at,
+            expires_at=at + NEWS_LIFE,
+            expanded_at=at,
+        )
+        for seq, (letter, _) in enumerate(letters, start=first)
+    ]
+    for announcement in news:
+        # All letters are read in the first language.
+        compile_mail(announcement, LANGUAGES[0])
+    Announcement.objects.bulk_create(news)
     Delivery.objects.bulk_create(
         Delivery(
             announcement=announcement,
@@ -90,14 +194,68 @@ def write_to(
             next_at=at,
             created_at=at,
         )
+        for announcement, (_, addresses) in zip(news, letters, strict=True)
         for address in addresses
     )
+    _overtake_letters(lane, first, at)
     transaction.on_commit(lambda: bell.ring_deliver(Pool.LETTERS), robust=True)
+
+
+def _overtake_letters(lane: str, first: int, at: datetime) -> None:
+    """Nobody reads "investigating" after "resolved". What a worker is just sending is stepped over."""
+    newer = Delivery.objects.filter(
+        announcement__lane=lane, announcement__seq__gte=first, address=OuterRef("address")
+    ).exclude(address="")
+    older = Delivery.objects.filter(Exists(newer), announcement__lane=lane, announcement__seq__lt=first)
+    held = older.filter(fate__in=UNSENT).select_for_update(skip_locked=True, of=("self",)).values("pk")
+    Delivery.objects.filter(pk__in=held).update(
+        fate=Fate.SUPPRESSED,
+        reason=Case(
+            When(copies__gt=0, then=Value("Overtaken by a newer letter. It may have left.")),
+            default=Value("Overtaken by a newer letter."),
+        ),
+        settled_at=at,
+        lease_until=None,
+    )
+
+
+def write_digest(people: Sequence[int], digest: Digest, *, subject: str, brand: Brand, at: datetime) -> Announcement:
+    """Write the same digest to subscribers by id (R-1314). Raises ``lint.Unsendable`` (R-111)."""
+    announcement = Announcement(
+        public_id=(public_id := uuid.uuid4()),
+        lane=f"digest:{public_id}",
+        seq=1,
+        kind=Kind.DIGEST,
+        pool=Pool.NEWS,
+        brand=brand,
+        subject=subject[:250],
+        content=digest.as_json(),
+        published_at=at,
+        expires_at=at + NEWS_LIFE,
+        expanded_at=at,
+    )
+    _write(announcement)
+    Delivery.objects.bulk_create(
+        Delivery(
+            announcement=announcement,
+            subscriber_id=person,
+            channel=Channel.EMAIL,
+            pool=Pool.NEWS,
+            fate=Fate.PENDING,
+            next_at=at,
+            created_at=at,
+        )
+        for person in people
+    )
+    transaction.on_commit(lambda: bell.ring_deliver(Pool.NEWS), robust=True)
     return announcement
 
 
-def _write(announcement: Announcement) -> None:
+def _write(announcement: Announcement, channel: Channel = Channel.EMAIL) -> None:
     """Written only if it compiles: otherwise the act would succeed and every delivery end dead (R-111)."""
-    for language in LANGUAGES:
-        compile_mail(announcement, language)
+    if channel in PHONES:
+        compile_text(announcement, channel)
+    else:
+        for language in LANGUAGES:
+            compile_mail(announcement, language)
     announcement.save(force_insert=True)

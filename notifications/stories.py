@@ -35,6 +35,9 @@ class Story:
     components: tuple[tuple[str, str], ...]
     lines: tuple[Line, ...]
     sms: str = ""
+    #: The body of a webhook (statuspage-v2.md 5.10) as JSON text, whose keys have an order; without ``meta``,
+    #: which differs by endpoint.
+    hook: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,12 +45,27 @@ class Story:
 
 @dataclass(frozen=True)
 class Letter:
-    """Words for one person, as paragraphs, with at most one button to press."""
+    """Words for one person, as paragraphs, with at most one button to press; ``sms`` is what a phone gets.
+
+    ``reference`` names the incident it is about, for letters to customers.
+    """
 
     heading: str
     paragraphs: tuple[str, ...]
     button: str = ""
     url: str = ""
+    sms: str = ""
+    reference: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """The news of a day for people who want one mail; ``stories`` newest first, each with its newest line only."""
+
+    stories: tuple[Story, ...]
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

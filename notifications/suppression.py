@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import QuerySet
 
-from notifications.enums import Silence
+from notifications.enums import PHONES, Silence
 from notifications.models import Suppression
 
 
@@ -23,16 +24,40 @@ def digest(channel: str, address: str) -> str:
 
 
 def add(channel: str, address: str, reason: Silence, *, at: datetime) -> None:
-    """No mail to this address from ``at`` on. Again changes nothing, except that "erased" outweighs the others."""
+    """No mail to this address from ``at`` on. Again changes nothing; "erased" outweighs the others, STOP even that."""
     row = Suppression(digest=digest(channel, address), reason=reason, since=at)
     Suppression.objects.bulk_create([row], ignore_conflicts=True)
-    if reason == Silence.ERASED:
-        Suppression.objects.filter(digest=row.digest).exclude(reason=reason).update(reason=reason, since=at)
+    if reason in (Silence.ERASED, Silence.STOPPED):
+        weaker = Suppression.objects.filter(digest=row.digest).exclude(reason__in=(reason, Silence.STOPPED))
+        weaker.update(reason=reason, since=at)
+
+
+def add_all(channel: str, addresses: Iterable[str], reason: Silence, *, at: datetime) -> None:
+    """``add`` for some thousand at most; who is on the list already stays as they are."""
+    rows = [Suppression(digest=digest(channel, address), reason=reason, since=at) for address in addresses]
+    Suppression.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def lift(channel: str, address: str) -> None:
-    """The owner of the mailbox confirmed a sign-up of their own."""
-    Suppression.objects.filter(digest__in=_digests(channel, address)).delete()
+    """The owner of the mailbox or phone confirmed a sign-up of their own. STOP stays: only START ends it (S19)."""
+    listed = Suppression.objects.filter(digest__in=_digests(channel, address))
+    listed.exclude(reason=Silence.STOPPED).delete()
+
+
+def start(number: str) -> None:
+    """A phone sent START: it may be texted again, on whatever channel it said STOP."""
+    _stopped(number).delete()
+
+
+def stopped(number: str) -> bool:
+    """Whether a phone said STOP on any channel and did not send START since (S19)."""
+    return _stopped(number).exists()
+
+
+def take_back(channel: str, addresses: Iterable[str], reason: Silence, *, since: datetime) -> None:
+    """What was added after ``since`` for this reason was a mistake."""
+    named = {found for address in addresses for found in _digests(channel, address)}
+    Suppression.objects.filter(digest__in=named, reason=reason, since__gt=since).delete()
 
 
 def holds(channel: str, address: str) -> bool:
@@ -45,6 +70,11 @@ def among(channel: str, addresses: Iterable[str]) -> set[str]:
     named = {found: address for address in addresses for found in _digests(channel, address)}
     listed = Suppression.objects.filter(digest__in=named).values_list("digest", flat=True)
     return {named[found] for found in listed}
+
+
+def _stopped(number: str) -> QuerySet[Suppression]:
+    named = [found for channel in PHONES for found in _digests(channel, number)]
+    return Suppression.objects.filter(digest__in=named, reason=Silence.STOPPED)
 
 
 def _digests(channel: str, address: str) -> list[str]:

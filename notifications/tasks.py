@@ -9,7 +9,7 @@ from celery import shared_task
 from celery.signals import worker_process_init, worker_shutting_down
 from django.utils import timezone
 
-from notifications import audit, bell, closing, delivery, fanout, subscriptions
+from notifications import audit, bell, closing, delivery, digests, fanout, reconcile, retention, subscriptions
 from notifications.enums import Pool
 from notifications.models import Announcement, SignUp
 
@@ -44,6 +44,24 @@ def sweep() -> None:
     for pool in Pool:
         if delivery.due(pool, timezone.now()):
             bell.ring_deliver(pool)
+
+
+@shared_task
+def send_digests() -> None:
+    """Write the digests whose time has come (R-1314)."""
+    digests.send(timezone.now())
+
+
+@shared_task
+def reconcile_texts() -> None:
+    """Ask Twilio about texts that nobody knows the end of (F05)."""
+    reconcile.run(at=timezone.now())
+
+
+@shared_task
+def forget() -> None:
+    """Forget what is kept no longer: sign-ups nobody confirmed, names of those who left (S29)."""
+    retention.forget(at=timezone.now())
 
 
 @shared_task

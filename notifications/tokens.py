@@ -30,6 +30,8 @@ PURPOSES = (UNSUBSCRIBE, MANAGE, CONFIRM)
 #: Every token has this many characters: a compiled message leaves a gap of exactly this width.
 LENGTH = 56
 CONFIRM_LIFE = timedelta(hours=48)
+#: How long the settings stay open to whoever entered a code (S18).
+VISIT = timedelta(minutes=30)
 
 #: public id, generation, expiry in seconds since 1970 (0: never)
 _BODY = Struct(">16sII")
@@ -55,9 +57,13 @@ class Bearer:
     generation: int
 
 
-def make(subscriber: Subscriber, purpose: str, *, at: datetime | None = None) -> str:
-    """A token for one subscriber and one of PURPOSES; ``confirm`` is good for 48 h from ``at`` (default: now)."""
-    expiry = int(((at or timezone.now()) + CONFIRM_LIFE).timestamp()) if purpose == CONFIRM else 0
+def make(subscriber: Subscriber, purpose: str, *, at: datetime | None = None, life: timedelta | None = None) -> str:
+    """A token for one subscriber and one of PURPOSES, good for ``life`` from ``at`` (default: now).
+
+    Without ``life``, ``confirm`` is good for 48 h and the others for good.
+    """
+    life = life or (CONFIRM_LIFE if purpose == CONFIRM else None)
+    expiry = int(((at or timezone.now()) + life).timestamp()) if life else 0
     return seal(subscriber.public_id.bytes, subscriber.generation, purpose, expiry)
 
 

@@ -22,7 +22,8 @@ from unfold.forms import BaseDialogForm
 
 from notifications import subscriptions
 from notifications.admin.lists import ListsMixin
-from notifications.forms import RANKS
+from notifications.admin.told import ToldMixin
+from notifications.forms import RANKS, moment_of
 from notifications.models import Contact, Customer, Subscriber, Topic
 
 #: Where somebody stands, derived from the facts; the first that fits holds.
@@ -79,26 +80,31 @@ class LeastRankFilter(DropdownFilter):
 class SubscriberAdmin(ListsMixin, ModelAdmin):
     """Facts to read, one link to a customer to set, two acts: unsubscribe, erase. People subscribe by themselves."""
 
-    list_display = ["address", "state", "components", "incidents", "customer", "confirmed_at"]
-    list_filter = [StandingFilter, LeastRankFilter, ("customer", AutocompleteSelectFilter)]
+    list_display = ["address", "channel", "state", "components", "incidents", "customer", "confirmed_at"]
+    list_filter = [
+        StandingFilter,
+        ("channel", ChoicesDropdownFilter),
+        LeastRankFilter,
+        ("customer", AutocompleteSelectFilter),
+    ]
     list_filter_submit = True
     list_select_related = ["customer"]
     list_per_page = 50
     show_full_result_count = False
     search_fields = ["address"]
-    search_help_text = "Part of an e-mail address"
+    search_help_text = "Part of an address or number"
     autocomplete_fields = ["customer"]
     actions = ["unsubscribe_chosen"]
     actions_detail = ["unsubscribe", "erase"]
     actions_list = ["import_people", "export_people"]
     fieldsets = [
-        (None, {"fields": ["address", "state", "customer", "language"]}),
-        ("Hears about", {"fields": ["components", "incidents", "wants_maintenance"]}),
+        (None, {"fields": ["address", "channel", "state", "customer", "language"]}),
+        ("Hears about", {"fields": ["components", "incidents", "wants_maintenance", "follows", "moment"]}),
         ("Moments", {"fields": ["created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at"]}),
         ("Consent", {"fields": ["consent_at", "consent_source", "signed_up_from"]}),
     ]
     readonly_fields = [
-        "address", "state", "language", "components", "incidents", "wants_maintenance",
+        "address", "channel", "state", "language", "components", "incidents", "wants_maintenance", "follows", "moment",
         "created_at", "confirm_sent_at", "confirmed_at", "unsubscribed_at", "bounced_at",
         "consent_at", "consent_source", "signed_up_from",
     ]  # fmt: skip
@@ -121,7 +127,8 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Subscriber, form: Any, change: bool) -> None:
         # Only what the form offers: the person may confirm or leave while the operator looks.
-        obj.save(update_fields=["customer"])
+        obj.changed_at = timezone.now()
+        obj.save(update_fields=["customer", "changed_at"])
 
     @display(
         description="State",
@@ -132,7 +139,18 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
 
     @display(description="Components")
     def components(self, subscriber: Subscriber) -> str:
+        if subscriber.follows_only:
+            return "Only incidents they follow"
         return "All" if subscriber.all_topics else ", ".join(topic.name for topic in subscriber.topics.all()) or "None"
+
+    @display(description="Follows")
+    def follows(self, subscriber: Subscriber) -> str:
+        followed = subscriber.follows.filter(since__isnull=False).order_by("pk")
+        return ", ".join(follow.name or follow.lane for follow in followed) or "No incident"
+
+    @display(description="When")
+    def moment(self, subscriber: Subscriber) -> str:
+        return moment_of(subscriber) or "At once"
 
     @display(description="Incidents", ordering="least_rank")
     def incidents(self, subscriber: Subscriber) -> str:
@@ -212,7 +230,7 @@ class ContactInline(TabularInline):
 
 
 @admin.register(Customer)
-class CustomerAdmin(SimpleHistoryAdmin, ModelAdmin):
+class CustomerAdmin(ToldMixin, SimpleHistoryAdmin, ModelAdmin):
     list_display = ["name", "reference", "rank", "contact_count", "topic_count"]
     list_filter = [("tier", ChoicesDropdownFilter), ("topics", AutocompleteSelectFilter)]
     list_filter_submit = True
@@ -226,6 +244,12 @@ class CustomerAdmin(SimpleHistoryAdmin, ModelAdmin):
         return customers.annotate(
             contact_count=Count("contacts", distinct=True), topic_count=Count("topics", distinct=True)
         )
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and "tier" in form.changed_data:
+            # What Enterprise customers are told, their people may not have been told before (R-112).
+            obj.subscribers.update(changed_at=timezone.now())
 
     @display(description="Tier", ordering="tier", label={"Enterprise": "primary", "Business": "info"})
     def rank(self, customer: Customer) -> str:

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, cast
+from typing import Any
+from urllib.parse import urlencode
 
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import User
-from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.contrib import admin
+from django.db.models import Prefetch, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
-from notifications import delivery as post
-from notifications.enums import FATE_COLOURS, Channel, Fate
-from notifications.models import Announcement, Delivery
-
-#: Further back than this one searches instead of paging.
-_COUNTED = 10_000
-_RECENT = 25
-BY_CHANNEL = ("channel", ChoicesDropdownFilter)
+from notifications import fates, lookup, progress
+from notifications.admin import again, copies, log
+from notifications.fates import Group
+from notifications.masking import address_of, sees_addresses
+from notifications.models import Announcement, Delivery, Subscriber
 
 
-class ShortPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Counts to ten thousand and no further: the log may hold tens of millions of rows."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = cast("QuerySet[Delivery]", self.object_list)
-        return rows[: _COUNTED + 1].count()
-
-
-def _moment(at: datetime, now: datetime) -> SafeString:
+def moment(at: datetime, now: datetime) -> SafeString:
     """``20 Nov, 14:05`` in one line, with the year when it is not this one; UTC to the second in the tooltip."""
     at = at.astimezone(UTC)
     words = f"{at.day} {at:%b, %H:%M}" if at.year == now.year else f"{at.day} {at:%b %Y, %H:%M}"
@@ -58,46 +42,50 @@ def _after(span: timedelta) -> str:
     return f"after {seconds} s"
 
 
-class RecentNewsFilter(DropdownFilter):
-    title = "update"
-    parameter_name = "announcement"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        recent = Announcement.objects.order_by("-pk").values_list("pk", "subject")[:_RECENT]
-        return [(str(pk), subject) for pk, subject in recent]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
-        chosen = self.value() or ""
-        return queryset.filter(announcement=int(chosen)) if chosen.isdecimal() else queryset
+def fate_shown(row: Delivery) -> SafeString:
+    """Its fate in words, with a dot in the colour of its group."""
+    words = fates.words(row.fate, row.channel, row.reason)
+    return format_html('<span class="hg-dot" data-level="{}">{}</span>', fates.colour(row.fate), words)
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(ModelAdmin):
     """To read and to search; the one act is to send a failure again."""
 
-    list_display = ["person", "message", "fate_in_words", "reason", "channel", "queued", "settled"]
-    list_filter = [("fate", ChoicesDropdownFilter), BY_CHANNEL, RecentNewsFilter]
+    list_display = ["person", "message", "fate_and_reason", "channel", "when"]
+    list_filter = [
+        log.FateFilter,
+        ("channel", ChoicesDropdownFilter),
+        log.IncidentFilter,
+        log.UpdateFilter,
+        log.CustomerFilter,
+        ("created_at", log.TimeFilter),
+    ]
     list_filter_submit = True
-    list_select_related = ["announcement", "subscriber"]
+    list_filter_sheet = True
     list_per_page = 50
+    list_before_template = "admin/notifications/delivery/before.html"
     show_full_result_count = False
-    paginator = ShortPaginator
-    ordering = ["-id"]
+    # Each count would be another walk through the log.
+    show_facets = admin.ShowFacets.NEVER
+    paginator = log.ShortPaginator
     sortable_by: list[str] = []
     # What is searched is said in get_search_results; the box only shows when something stands here.
     search_fields = ["address"]
-    search_help_text = "An e-mail address or its beginning, an incident's reference, or words of the subject"
+    search_help_text = (
+        "A customer, an address or its beginning, a phone number, an incident's reference, words of the subject"
+    )
     actions = ["send_chosen_again"]
     actions_detail = ["send_again"]
-    fieldsets = [
-        (None, {"fields": ["recipient", "subject", "channel", "fate_in_words", "reason"]}),
-        ("Moments", {"fields": ["created_at", "next_at", "settled_at"]}),
-        ("Handing over", {"fields": ["attempts", "copies", "message_reference"]}),
-    ]
-    readonly_fields = [
-        "recipient", "subject", "channel", "fate_in_words", "reason", "created_at", "next_at", "settled_at",
-        "attempts", "copies", "message_reference",
-    ]  # fmt: skip
+    fieldsets = [(None, {"fields": ["recipient", "subject", "channel", "fate_in_words", "reason"]})]
+    readonly_fields = ["recipient", "subject", "channel", "fate_in_words", "reason"]
+    change_form_after_template = "admin/notifications/delivery/story.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        inherited: list[URLPattern] = super().get_urls()
+        mine = path("again/<int:news>/", view(self.send_update_again), name="notifications_delivery_update_again")
+        return [mine, *inherited]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Rows are written by announcing."""
@@ -107,6 +95,62 @@ class DeliveryAdmin(ModelAdmin):
         """The log is evidence."""
         return False
 
+    # --- the list ---
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[log.Lines]:
+        return log.Lines
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        """Looked up beside the rows, not joined: a join would be made before the newest fifty are picked."""
+        rows: QuerySet[Delivery] = super().get_queryset(request)
+        news = Announcement.objects.only("pk", "seq", "subject", "kind", "lane")
+        people = Subscriber.objects.only("pk", "address", "channel", "erased_at")
+        # Said on the row, because its columns do not know who reads them.
+        rows = rows.annotate(whole=Value(sees_addresses(request.user)))
+        return rows.prefetch_related(Prefetch("announcement", news), Prefetch("subscriber", people))
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Within one update anybody may come first: those who have it stand at its beginning, the others at its end."""
+        if request.GET.get(log.FateFilter.parameter_name) == Group.GONE and log.asked_for(request):
+            return "announcement_id", "subscriber_id", "pk"
+        return log.ORDER
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        """What was meant is kept with the request, for the screen to say."""
+        if not search_term.strip():
+            return queryset, False
+        found = lookup.search(search_term)
+        request.meaning = found  # type: ignore[attr-defined]  # read by changelist_view
+        return queryset.filter(found.rows), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        page: HttpResponse = super().changelist_view(request, extra_context)
+        if isinstance(page, TemplateResponse) and page.context_data is not None:
+            page.context_data |= self._above(request)
+        return page
+
+    def _above(self, request: HttpRequest) -> dict[str, Any]:
+        """What stands above the list: how the search was understood, and how far a chosen update is."""
+        found = getattr(request, "meaning", None)
+        update = None
+        if chosen := log.asked_for(request):
+            row = Announcement.objects.filter(pk=chosen).first()
+            update = progress.of_update(row, most=progress.ENOUGH) if row else None
+        here = reverse("admin:notifications_delivery_changelist")
+        return {
+            "found": found,
+            "found_others": [(name, f"{here}?{urlencode({'q': term})}") for name, term in found.others]
+            if found
+            else [],
+            "update": update,
+            "may_send_again": self.has_change_permission(request),
+            "groups": list(Group),
+        }
+
+    # --- one message ---
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -115,22 +159,12 @@ class DeliveryAdmin(ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         hidden = {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
-        page: HttpResponse = super().changeform_view(request, object_id, form_url, (extra_context or {}) | hidden)
+        row = self.get_object(request, object_id or "")
+        told = copies.story(row) if row and self.has_view_permission(request, row) else {}
+        page: HttpResponse = super().changeform_view(
+            request, object_id, form_url, (extra_context or {}) | hidden | told
+        )
         return page
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
-    ) -> tuple[QuerySet[Delivery], bool]:
-        """People by the beginning of their address, news by reference or subject: never a walk through the log."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        people = Q(subscriber__address__istartswith=term) | Q(address__istartswith=term)
-        if "@" in term:
-            return queryset.filter(people), False
-        told = Announcement.objects.filter(Q(content__reference__iexact=term) | Q(subject__icontains=term))
-        news = list(told.order_by("-pk").values_list("pk", flat=True)[:500])
-        return queryset.filter(people | Q(announcement__in=news)), False
 
     @display(description="Recipient")
     def person(self, row: Delivery) -> SafeString:
@@ -139,15 +173,8 @@ class DeliveryAdmin(ModelAdmin):
         return format_html('<span class="hg-address">{}<wbr>{}{}</span>', mailbox, at, domain)
 
     @display(description="Recipient")
-    def recipient(self, row: Delivery) -> str:
-        return row.address or (row.subscriber.address if row.subscriber else "erased")
-
-    def get_list_display(self, request: HttpRequest) -> list[str]:
-        """Without the channel while there is only one."""
-        return [name for name in self.list_display if name != "channel" or len(Channel) > 1]
-
-    def get_list_filter(self, request: HttpRequest) -> list[Any]:
-        return [one for one in self.list_filter if one != BY_CHANNEL or len(Channel) > 1]
+    def recipient(self, row: Any) -> str:
+        return address_of(row, whole=row.whole)
 
     @display(description="Message")
     def message(self, row: Delivery) -> SafeString:
@@ -159,26 +186,24 @@ class DeliveryAdmin(ModelAdmin):
 
     @display(description="Fate")
     def fate_in_words(self, row: Delivery) -> SafeString:
-        colour = FATE_COLOURS[Fate(row.fate)]
-        return format_html('<span class="hg-dot" data-level="{}">{}</span>', colour, row.get_fate_display())
+        return fate_shown(row)
 
-    @display(description="Queued")
-    def queued(self, row: Delivery) -> SafeString:
-        return _moment(row.created_at, timezone.now())
+    @display(description="Fate")
+    def fate_and_reason(self, row: Delivery) -> SafeString:
+        why = fates.remark(row.fate, row.reason)
+        return format_html('{}<small class="hg-why">{}</small>', fate_shown(row), why) if why else fate_shown(row)
 
-    @display(description="Settled")
-    def settled(self, row: Delivery) -> SafeString:
+    @display(description="When (UTC)")
+    def when(self, row: Delivery) -> SafeString:
+        """When it was written down, and how long after that it came to its end."""
+        written = moment(row.created_at, timezone.now())
         if row.settled_at is None:
-            return SafeString("–")
+            return written
         settled = f"{row.settled_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-        return format_html(
-            '<time class="hg-when" title="{}">{}</time>', settled, _after(row.settled_at - row.created_at)
-        )
+        after = _after(row.settled_at - row.created_at)
+        return format_html('{}<small class="hg-why"><time title="{}">{}</time></small>', written, settled, after)
 
-    @display(description="Update")
-    def message_reference(self, row: Delivery) -> str:
-        reference = row.announcement.content.get("reference", "")
-        return f"{reference or 'Letter'}, message {row.announcement.seq} of its thread"
+    # --- sending again ---
 
     @action(
         description="Send again",
@@ -192,41 +217,14 @@ class DeliveryAdmin(ModelAdmin):
         },
     )
     def send_again(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        row = Delivery.objects.filter(pk=object_id).first()
-        if row is not None:
-            self._send(request, [row])
+        again.send(request, Delivery.objects.filter(pk=object_id))
         response = HttpResponse()
         response.headers["HX-Redirect"] = reverse("admin:notifications_delivery_change", args=[object_id])
         return response
 
     @admin.action(description="Send the selected failures again", permissions=["change"])
     def send_chosen_again(self, request: HttpRequest, chosen: QuerySet[Delivery]) -> HttpResponse | None:
-        failed = chosen.filter(fate__in=(Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN))
-        if request.POST.get("sure") == "yes":
-            self._send(request, list(failed))
-            return None
-        examples = failed.select_related("subscriber").order_by("pk")[:20]
-        context = self.admin_site.each_context(request) | {
-            "title": "Send again?",
-            "opts": self.model._meta,
-            "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
-            "across": request.POST.get("select_across", "0"),
-            "checkbox": ACTION_CHECKBOX_NAME,
-            "going": failed.count(),
-            "examples": [f"{self.recipient(row)}: {row.get_fate_display().lower()}" for row in examples],
-        }
-        return TemplateResponse(request, "admin/notifications/delivery/send_again.html", context)
+        return again.chosen(self, request, chosen)
 
-    def _send(self, request: HttpRequest, rows: list[Delivery]) -> None:
-        # Only members of staff come here.
-        by = cast(User, request.user)
-        again = post.send_again(rows, by=by, at=timezone.now())
-        LogEntry.objects.log_actions(by.pk, rows, CHANGE, "Asked to send again.")
-        if again:
-            messages.success(request, f"{again} queued again.")
-        if len(rows) > again or not rows:
-            messages.warning(
-                request,
-                f"{len(rows) - again or 'None'} not sent again: they did not fail, their news is over, a newer update "
-                "was written, or the person left.",
-            )
+    def send_update_again(self, request: HttpRequest, news: int) -> HttpResponse:
+        return again.update(self, request, news)

@@ -13,46 +13,31 @@ import smtplib
 import socket
 import ssl
 import time
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any
+from random import SystemRandom
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.mail.utils import DNS_NAME
+
+from notifications import verp
+from notifications.channels import port, provider
+from notifications.channels.port import Answer, Outage, Port, Verdict
+from notifications.compiler import Mould, mould
+from notifications.enums import Channel
+from notifications.queue import Item
+
+_random = SystemRandom()
+#: Seconds between tries: full jitter over BACKOFF · 2ⁿ, at most BACKOFF_CAP (F04).
+BACKOFF, BACKOFF_CAP = 30.0, 900.0
 
 _DOT = b".\r\n"
 #: A reply longer than this is not one (corpus: "64 KiB line", endless multi-line).
 _MAX_LINE, _MAX_LINES = 8192, 100
 _ENHANCED = re.compile(r"\b5\.(\d{1,3})\.(\d{1,3})\b")
+_ANY_ENHANCED, _PLAIN = re.compile(r"\b([245])\.\d{1,3}\.\d{1,3}\b"), re.compile(r"\b[45]\d\d\b")
 _ABOUT_US = re.compile(
     r"relay|policy|spam|blocked|block list|blocklist|blacklist|denied|auth|reputation|rate|limit|not permitted", re.I
 )
-
-
-class Verdict(Enum):
-    """What became of one message."""
-
-    ACCEPTED = auto()  #: The relay has it.
-    BOUNCED = auto()  #: The recipient does not exist.
-    OURS = auto()  #: We are refused: login, relaying, policy. No recipient is to blame.
-    LATER = auto()  #: It did not leave; worth another try.
-    DOUBT = auto()  #: The connection was lost between the final dot and the answer: nobody can know.
-    NEVER = auto()  #: This relay can never carry it.
-
-
-@dataclass(frozen=True)
-class Answer:
-    verdict: Verdict
-    reason: str = ""
-
-
-class Outage(Exception):
-    """There is no connection to be had. ``ours``: because of us (login, certificate, policy), not the weather."""
-
-    def __init__(self, reason: str, *, ours: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.ours = ours
 
 
 class _Lost(Exception):
@@ -70,6 +55,7 @@ class Wire:
     def __init__(self) -> None:
         self._relay: dict[str, Any] = settings.SMTP
         self._smtp: smtplib.SMTP | None = None
+        self._returning = verp.returning()
         self._used = False
         #: What the relay said and was not read yet, and how long the socket waits at present.
         self._heard = b""
@@ -96,8 +82,13 @@ class Wire:
             raise Outage(f"No connection to the relay: {error}", ours=False) from error
         self._used, self._heard, self._patience = False, b"", 0.0
 
-    def send(self, sender: str, address: str, message: bytes, *, deadline: float) -> Answer:
-        """Hand one message over. ``deadline`` is by ``time.monotonic``; no wait goes beyond it (F12).
+    def send(self, item: Item, message: bytes, mould: port.Mould, *, deadline: float) -> Answer:
+        """Hand one message over; ``mould`` is ``compiler.mould``'s. Raises Outage."""
+        sender = self._returning(item.id) if self._returning else cast(Mould, mould).sender
+        return self.hand_over(sender, item.address, message, deadline=deadline)
+
+    def hand_over(self, sender: str, address: str, message: bytes, *, deadline: float) -> Answer:
+        """One transaction. ``deadline`` is by ``time.monotonic``; no wait goes beyond it (F12).
 
         Raises Outage when the connection is gone and no new one is to be had; then nothing left.
         """
@@ -274,6 +265,15 @@ def sort(code: int, words: str, stage: str) -> Verdict:
     return Verdict.LATER if code == 552 else Verdict.OURS
 
 
+def refused_for_good(words: str) -> bool | None:
+    """Whether an answer that somebody quotes to us is a refusal of the address itself. None: it has no code."""
+    if match := _ANY_ENHANCED.search(words):
+        return match[1] == "5" and sort(550, match.group(), "RCPT") is Verdict.BOUNCED
+    if match := _PLAIN.search(words):
+        return sort(int(match.group()), words, "RCPT") is Verdict.BOUNCED
+    return None
+
+
 def _sort_enhanced(subject: int, detail: int, stage: str) -> Verdict:
     if stage == "MAIL":
         return Verdict.OURS
@@ -319,3 +319,21 @@ def _words(code: int, words: bytes | str) -> str:
     """The relay's answer for people: one line, nothing invisible in it."""
     text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
     return f"{code} {''.join(c if c.isprintable() else ' ' for c in text)}"[:300]
+
+
+def backoff(attempts: int) -> float:
+    """Seconds until the next try: full jitter over 30 s · 2ⁿ, at most 15 minutes (F04); time ends it, not a count."""
+    return _random.uniform(1.0, min(BACKOFF_CAP, BACKOFF * 2 ** min(attempts, 10)))
+
+
+def wire() -> port.Wire:
+    """To the provider where one is named, else to the relay."""
+    return provider.Wire() if settings.MAIL_PROVIDER else Wire()
+
+
+def off() -> str:
+    """A relay is tried; a provider has to be set up."""
+    return provider.off() if settings.MAIL_PROVIDER else ""
+
+
+PORT = Port(Channel.EMAIL, wire=wire, mould=mould, off=off, backoff=backoff)

@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from notifications.enums import FINAL, Channel, Doubt, Fate, Kind, Pool
 
 from .audience import Subscriber, Topic
 from .brand import Brand
+from .indexes import BeginningIndex
 
 
 class AnnouncementQuerySet(models.QuerySet["Announcement"]):
@@ -42,8 +44,12 @@ class Announcement(models.Model):
     rank = models.PositiveSmallIntegerField(null=True, blank=True)
     brand = models.ForeignKey(Brand, models.PROTECT)
     topics = models.ManyToManyField(Topic, blank=True, related_name="announcements")
+    #: Channels it goes by, as ``SubscriberQuerySet.by_channels`` reads them; None: all of them (R-112).
+    channels = models.JSONField(null=True, blank=True)
     subject = models.CharField(max_length=250)
     content = models.JSONField()
+    #: It tells of the end of an incident or a maintenance.
+    is_over = models.BooleanField(default=False)
     published_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text="After this nobody wants to hear it any more.")
 
@@ -61,6 +67,14 @@ class Announcement(models.Model):
             models.Index(fields=["id"], condition=Q(expanded_at__isnull=True), name="announcement_unexpanded"),
             # Read by the auditor every minute and by the dashboard.
             models.Index(fields=["published_at"], name="announcement_recent"),
+            # Read by the delivery log: news by words of their subject, newest first, past a million letters.
+            models.Index(
+                fields=["-id", "subject"], condition=~Q(kind__in=["letter", "digest"]), name="announcement_news"
+            ),
+            # Read by the delivery log's search for an incident.
+            models.Index(
+                KT("content__reference"), condition=~Q(kind__in=["letter", "digest"]), name="announcement_by_reference"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -121,8 +135,16 @@ class Delivery(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     #: How often the message may have left: at most 2 without a person (reliability.md 3.1).
     copies = models.PositiveSmallIntegerField(default=0)
+    #: How many workers died while they held it (F29).
+    crashes = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
+    #: When it last began to leave.
+    sent_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
+    #: When somebody wanted it sent once more, out of its order.
+    replayed_at = models.DateTimeField(null=True, blank=True)
+    #: The provider's id of it, where there is one.
+    receipt = models.CharField(max_length=120, blank=True)
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -141,11 +163,33 @@ class Delivery(models.Model):
             models.Index(fields=["lease_until"], condition=Q(fate__in=["leased", "sending"]), name="delivery_reap"),
             # Read by the promotion of rows that waited for their predecessor.
             models.Index(fields=["subscriber"], condition=Q(fate="blocked"), name="delivery_blocked"),
-            # Read by the incident's delivery summary and the delivery log's filters.
-            models.Index(fields=["announcement", "fate"], name="delivery_by_fate"),
-            # Read by erasure and by "did they get it?": letters only, news has no address of its own.
+            # Read by the progress of an update, which is counted from it alone, and by the delivery log's filters.
+            models.Index(fields=["announcement", "fate", "channel"], name="delivery_by_fate"),
+            # Read by the delivery log, in its order: what went wrong, and what was left out, is rare and anywhere.
+            models.Index(
+                fields=["announcement", "subscriber"],
+                condition=Q(fate__in=["bounced", "dead", "uncertain"]),
+                name="delivery_trouble",
+            ),
+            models.Index(
+                fields=["announcement", "subscriber"], condition=Q(fate="suppressed"), name="delivery_left_out"
+            ),
+            # Read by erasure: letters only, news has no address of its own.
             models.Index(fields=["address"], condition=~Q(address=""), name="delivery_by_address"),
+            # Read by the delivery log's search for an address.
+            BeginningIndex(field="address", condition=~Q(address=""), name="delivery_by_beginning"),
+            # Read by receipts from providers.
+            models.Index(fields=["receipt"], condition=~Q(receipt=""), name="delivery_by_receipt"),
+            # Read by the webhooks' turns: one at a time and in order for each endpoint (F06).
+            models.Index(
+                fields=["subscriber", "announcement"],
+                condition=Q(channel="webhook", fate__in=["blocked", "pending", "leased", "sending"]),
+                name="delivery_in_turn",
+            ),
+            # Read by the digest.
+            models.Index(fields=["subscriber", "id"], condition=Q(fate="held"), name="delivery_held"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.announcement} → {self.subscriber or self.address}"
+        # Not whose it is: titles and logs are read by people who need not know.
+        return f"{self.announcement} ({self.get_channel_display()})"

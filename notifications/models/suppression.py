@@ -29,6 +29,8 @@ class Tally(models.Model):
 
     key = models.CharField(max_length=64, unique=True)
     since = models.DateTimeField(db_index=True)
+    #: When nobody looks at it any more; empty: two days after it began.
+    until = models.DateTimeField(null=True, blank=True, db_index=True)
     count = models.PositiveIntegerField()
 
     class Meta:

@@ -16,6 +16,7 @@ from notifications import subscriptions
 from notifications.admin.audience import SubscriberAdmin
 from notifications.enums import Channel, Fate, Kind, Pool, Tier
 from notifications.models import Announcement, Brand, Contact, Customer, Delivery, Subscriber, Topic
+from tests import scene
 
 pytestmark = pytest.mark.django_db
 
@@ -115,6 +116,8 @@ def test_facts_are_read_and_only_the_customer_is_set(ann: Client, four: dict[str
     assert ann.post(address, tampered).status_code == 302
     changed = Subscriber.objects.get(pk=four["active"].pk)
     assert (changed.customer, changed.address, changed.unsubscribed_at) == (customer, "active@x.example", None)
+    # What Enterprise customers were told, they may not have been told before.
+    assert changed.changed_at is not None
 
 
 def test_saving_does_not_undo_what_the_person_did_meanwhile(four: dict[str, Subscriber]) -> None:
@@ -181,7 +184,7 @@ def test_many_leave_in_a_handful_of_statements(django_assert_num_queries: Callab
         Subscriber(address=f"n{number}@x.example", created_at=NOON, confirmed_at=NOON) for number in range(1500)
     )
     ids = list(Subscriber.objects.values_list("pk", flat=True))
-    with django_assert_num_queries(2 + 2 * 3):  # a savepoint around two chunks: lock, leave, stop what is queued
+    with django_assert_num_queries(2 + 2 * 4):  # a savepoint around two chunks: lock, leave, stop what is queued, calm
         assert subscriptions.unsubscribe_all(ids, at=NOON) == 1500
     assert subscriptions.unsubscribe_all(ids, at=NOON) == 0
 
@@ -214,10 +217,25 @@ def test_a_customer_is_kept_with_its_contacts(ann: Client) -> None:
     ]
     assert acme.history.count() == 1
 
+    reader = scene.subscriber(customer=acme)
+    kept = form | {"name": "Acme Inc"} | _contacts_of(acme)
+    ann.post(f"/admin/notifications/customer/{acme.pk}/change/", kept)
+    assert not Subscriber.objects.filter(changed_at__isnull=False).exists()
+    ann.post(f"/admin/notifications/customer/{acme.pk}/change/", kept | {"tier": Tier.BUSINESS})
+    reader.refresh_from_db()
+    assert reader.changed_at is not None
+
     twice = form | {"reference": "C-2", "contacts-1-email": "cto@acme.example"}
     refused = ann.post("/admin/notifications/customer/add/", twice)
     assert (refused.status_code, Customer.objects.count()) == (200, 1)
     assert b"Please correct the duplicate" in refused.content
+
+
+def _contacts_of(customer: Customer) -> dict[str, str]:
+    rows = {"contacts-INITIAL_FORMS": "2"}
+    for n, contact in enumerate(customer.contacts.order_by("name")):
+        rows |= {f"contacts-{n}-id": str(contact.pk), f"contacts-{n}-customer": str(customer.pk)}
+    return rows
 
 
 @pytest.mark.parametrize("screen", ["customer", "contact", "topic", "brand"])

@@ -11,8 +11,8 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
-from notifications import breaker, delivery, fanout, queue
-from notifications.channels.email import Answer, Verdict, Wire
+from notifications import breaker, delivery, fanout, order, queue
+from notifications.channels.port import Answer, Verdict
 from notifications.enums import Fate, Pool
 from notifications.models import Announcement, Delivery, Subscriber
 from notifications.queue import Item
@@ -254,16 +254,16 @@ def test_taken_back_news_never_follow_newer_ones(relay: Relay) -> None:
     batch = queue.claim("news", 5)
     queue.turn([], batch)
     fanout.expand(news("Investigating", "Resolved").pk)
-    sender = delivery._Sender(delivery._crews[Pool.NEWS], Wire())
+    crew = delivery._crews[Pool.NEWS]
     for number, taken in enumerate(batch):
         if number == 3:
             # What follows meanwhile is withheld from those who count as bounced.
-            queue.promote()
+            order.promote()
             drain()
             assert (relay.kept, fates(fate="suppressed")) == ([], {"suppressed": 3})
-        sender._record(taken, Answer(Verdict.BOUNCED, GONE), repeats=True)
+        crew.outcomes.record(taken, Answer(Verdict.BOUNCED, GONE), crew.mould(taken))
     assert bounced() == set()
-    queue.promote()
+    order.promote()
     drain()
     assert Counter(relay.readers) == dict.fromkeys((person.address for person in people), 1)
     assert [b"Resolved: Card" in kept.content for kept in relay.kept] == [True] * 5

@@ -153,7 +153,7 @@ def test_gaps_are_counted() -> None:
     """A template that loses a link is not sent."""
     announcement = news()
     with pytest.raises(Unsendable, match="gaps"):
-        compiler._check("To: x\r\n", ["to"], compiler._expected(False, True))
+        compiler._check("To: x\r\n", ["to"], compiler._expected(announcement))
     assert announcement.kind == Kind.INCIDENT
 
 

@@ -13,8 +13,9 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import closing, compiler, delivery, fanout, queue
+from notifications import closing, compiler, delivery, fanout, order, queue
 from notifications.book import Book
+from notifications.channels import email
 from notifications.enums import Fate, Pool
 from notifications.models import Announcement, Delivery, Rendering, Subscriber
 from tests import scene
@@ -237,10 +238,10 @@ def test_the_follower_is_let_go_when_its_predecessor_comes_to_an_end() -> None:
     [item] = queue.claim("news", 1)
     queue.turn([], [item])
     second = told("Investigating", "Resolved")
-    queue.promote()
+    order.promote()
     assert second.deliveries.get().fate == "blocked"
     queue.turn([item], [])
-    queue.promote()
+    order.promote()
     assert (first.deliveries.get().fate, second.deliveries.get().fate) == ("accepted", "pending")
 
 
@@ -252,7 +253,7 @@ def test_a_predecessor_that_comes_back_unsent_is_overtaken() -> None:
     queue.turn([], [item])
     told("Investigating", "Resolved")
     queue.settle(item, Fate.PENDING, "451 try later", wait=60.0, returned=True)
-    queue.promote()
+    order.promote()
     assert first.deliveries.get().reason == "Overtaken by a newer update."
     assert fates() == {"suppressed": 1, "pending": 1}
 
@@ -263,10 +264,10 @@ def test_nobody_waits_longer_than_ten_minutes_for_a_predecessor() -> None:
     first.deliveries.update(fate=Fate.SENDING, lease_until=timezone.now() + timedelta(hours=1))
     second = told("Investigating", "Resolved")
     second.deliveries.update(created_at=timezone.now() - timedelta(minutes=9))
-    queue.promote()
+    order.promote()
     assert second.deliveries.get().fate == "blocked"
     second.deliveries.update(created_at=timezone.now() - timedelta(minutes=11))
-    queue.promote()
+    order.promote()
     assert second.deliveries.get().fate == "pending"
 
 
@@ -339,7 +340,7 @@ def test_a_batch_stops_before_its_lease_ends(relay: Relay, settings: object) -> 
     told()
     relay.say["DATA"] = lambda _: time.sleep(0.7)  # type: ignore[func-returns-value]
     batch = queue.claim("news", 3)
-    delivery._Sender(delivery.Crew(Pool.NEWS), delivery.Wire()).send(batch)
+    delivery._Sender(delivery.Crew(Pool.NEWS), email.Wire()).send(batch)
     assert fates() == {"accepted": 1, "pending": 2}
 
 
@@ -449,7 +450,7 @@ def test_a_template_that_fails_is_said_on_every_row(relay: Relay, monkeypatch: p
 def test_backoff_grows_with_full_jitter() -> None:
     """F04: within 30 s · 2ⁿ, never beyond 15 minutes."""
     for attempts, most in ((0, 30.0), (1, 60.0), (4, 480.0), (5, 900.0), (50, 900.0)):
-        waits = [delivery.backoff(attempts) for _ in range(200)]
+        waits = [email.backoff(attempts) for _ in range(200)]
         assert min(waits) >= 1.0
         assert max(waits) <= most
         assert max(waits) > most / 2

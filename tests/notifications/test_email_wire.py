@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from notifications.channels.email import Outage, Verdict, Wire, sort
+from notifications.channels.email import Wire, sort
+from notifications.channels.port import Outage, Verdict
 from tests.notifications.relay import Relay
 
 MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
@@ -18,7 +19,7 @@ MESSAGE = b"Subject: x\r\n\r\nHello\r\n"
 def send(
     wire: Wire, address: str = "ann@example.org", message: bytes = MESSAGE, seconds: float = 5.0
 ) -> tuple[Verdict, str]:
-    answer = wire.send("status@northwind.example", address, message, deadline=time.monotonic() + seconds)
+    answer = wire.hand_over("status@northwind.example", address, message, deadline=time.monotonic() + seconds)
     return answer.verdict, answer.reason
 
 

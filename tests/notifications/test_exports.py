@@ -67,11 +67,18 @@ def test_harmless_words_stay_as_they_are(ada: Subscriber, topics: list[Topic]) -
     assert (cells["consent_at"], cells["unsubscribed_at"]) == ("2026-11-20T12:00:00+00:00", "")
 
 
+def test_a_number_is_no_formula_and_comes_back_as_itself(db: None) -> None:
+    """S23: its + gets the mark that an import takes off."""
+    Subscriber.objects.create(channel="sms", address="+12125550101", created_at=NOON)
+    (cells,) = table(exports.stream(Subscriber.objects.all(), bom=False))
+    assert (cells["address"], cells["channel"], cells["state"]) == ("'+12125550101", "sms", "unconfirmed")
+
+
 def test_the_mark_for_excel_is_a_choice(ada: Subscriber) -> None:
     with_mark = b"".join(exports.stream(Subscriber.objects.all(), bom=True))
     without = b"".join(exports.stream(Subscriber.objects.all(), bom=False))
     assert with_mark == exports.BOM + without
-    assert without.startswith(b"address,state,")
+    assert without.startswith(b"address,channel,state,")
     assert without.count(b"\r\n") == without.count(b"\n") == 2
 
 

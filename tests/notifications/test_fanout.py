@@ -185,7 +185,7 @@ def test_the_first_chunk_is_small_and_rings_at_once(
     announcement = news()
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         fanout.expand(announcement.pk)
-    assert [pool for pool, _ in rung] == ["news"] * 4
+    assert [pool for pool, _ in rung] == ["news"] * 3
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from notifications import imports, subscriptions, suppression
 from notifications.enums import Channel, Kind, Silence
@@ -55,12 +56,50 @@ def test_a_line_becomes_a_subscriber_with_the_proof_on_the_row(topics: list[Topi
     ada, bob = Subscriber.objects.order_by("pk")
     assert (ada.address, ada.consent_source, ada.language) == ("Ada@analytical.example", "Order form, May", "pt-BR")
     assert ada.consent_at == datetime(2026, 5, 31, 12, 30, tzinfo=UTC)
-    assert Choice.of(ada) == Choice(all_topics=False, topics=(topics[0].pk, topics[2].pk), least_rank=2)
+    assert Choice.of(ada) == Choice(
+        all_topics=False, topics=(topics[0].pk, topics[2].pk), least_rank=2, language="pt-BR"
+    )
     assert (Choice.of(bob), bob.language, bob.consent_at) == (Choice(), "en", datetime(2026, 5, 31, tzinfo=UTC))
     told = Subscriber.objects.interested(kind=Kind.INCIDENT, rank=1, topics=[], at=NOON)
     before = Subscriber.objects.interested(kind=Kind.INCIDENT, rank=1, topics=[], at=NOON - timedelta(seconds=1))
     assert (told.count(), before.count()) == (2, 0)
     assert (Delivery.objects.count(), SignUp.objects.count()) == (0, 0)
+
+
+def test_phones_come_in_by_their_channel(settings: Settings, topics: list[Topic]) -> None:
+    """R-807, S19: a number is checked like one that was typed; the same number on two channels is two people's wish."""
+    settings.SMS_COUNTRIES = ["US"]
+    suppression.add(Channel.SMS, "+12125550103", Silence.STOPPED, at=NOON)
+    report = run(
+        f"{HEAD},channel,components\n"
+        "(212) 555-0101,2026-01-01,Contract,SMS,API\n"
+        "+12125550101,2026-01-01,Contract,whatsapp,\n"
+        "'+1 212 555 0101,2026-01-01,Contract,sms,\n"
+        "+12125550103,2026-01-01,Contract,sms,\n"
+        "+49 151 12345678,2026-01-01,Contract,sms,\n"
+        "ada@x.example,2026-01-01,Contract,sms,\n"
+        "https://x.example/,2026-01-01,Contract,webhook,\n"
+        "ada@x.example,2026-01-01,Contract,,\n"
+    )
+    assert [(number, verdict) for number, verdict, _ in said(report)] == [
+        (4, "wrong"), (5, "suppressed"), (6, "wrong"), (7, "wrong"), (8, "wrong"),
+    ]  # fmt: skip
+    assert said(report)[0][2] == "The same address stands further up."
+    assert said(report)[4][2] == "channel is one of email, sms, whatsapp; empty means email."
+    assert list(Subscriber.objects.order_by("channel").values_list("channel", "address", "all_topics")) == [
+        ("email", "ada@x.example", True),
+        ("sms", "+12125550101", False),
+        ("whatsapp", "+12125550101", True),
+    ]
+    ann = Subscriber.objects.get(channel=Channel.SMS)
+    assert (list(ann.topics.all()), ann.is_active) == ([topics[0]], True)
+
+
+def test_the_proof_makes_a_follower_a_subscriber(brand: Brand) -> None:
+    subscriptions.follow(Channel.EMAIL, ADA, "notice:x", "Fire", at=NOON)
+    assert run(f"{HEAD}\n{ADA},2026-01-01,Contract\n").counts == {"new": 1}
+    ada = Subscriber.objects.active().get()
+    assert (Choice.of(ada), ada.follows.filter(since=None).count()) == (Choice(), 1)
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(ada: Subscriber) -> None:

@@ -58,12 +58,13 @@ def test_everything_typed_is_kept(visitor: Client, brand: Brand, topics: list[To
         {"address": typed, "scope": "some", "topics": [topics[1].pk], "wants_maintenance": "on", "least_rank": "2"},
     ).content.decode()
     assert 'value="&lt;b&gt;&quot;ada&quot;"' in page
-    assert page.count(" checked") == 4
+    assert page.count(" checked") == 5
     for kept in (
         'name="scope" value="some" checked',
         f'name="topics" value="{topics[1].pk}" checked',
         'name="wants_maintenance" checked',
         'name="least_rank" value="2" checked',
+        'name="when" value="now" checked',
     ):
         assert kept in page
 

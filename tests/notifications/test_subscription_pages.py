@@ -257,7 +257,7 @@ def test_queries_are_counted(
         visitor.get(FORM)
     with django_assert_num_queries(9):  # components, four limits, upsert with its savepoint around, brand
         visitor.post(FORM, GOOD, REMOTE_ADDR="203.0.113.7")
-    with django_assert_num_queries(4):  # subscriber, choice, components, brand
+    with django_assert_num_queries(5):  # subscriber, follows, choice, components, brand
         visitor.get(link(ada, "manage"))
     with django_assert_num_queries(1):  # brand
         visitor.get(link(ada, "unsubscribe"))

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from notifications import addresses, outbox, subscriptions, tasks, tokens
+from notifications import addresses, limits, outbox, subscriptions, tasks, tokens
 from notifications.enums import Channel, Fate, Kind, Pool
 from notifications.models import Announcement, Brand, Delivery, SignUp, Subscriber, Topic
 from notifications.subscriptions import Choice, NotAllowed
@@ -125,13 +125,33 @@ def test_the_doorbell_reaches_those_who_asked() -> None:
 
 
 def test_a_mailbox_cannot_be_bombed() -> None:
-    """S16: one letter in ten minutes, three without an answer, then a day of rest."""
+    """S16: one letter a day, three in all without an answer, however long it goes on."""
     sent = []
-    for minute in range(0, 27 * 60, 5):
-        subscriptions.subscribe(ADA, Choice(), at=NOON + minute * MINUTE)
+    for hour in range(0, 40 * 24, 4):
+        subscriptions.subscribe(ADA, Choice(), at=NOON + hour * 60 * MINUTE)
+        limits.forget(at=NOON + hour * 60 * MINUTE)
         if len(letters()) > len(sent):
-            sent.append(minute)
-    assert sent == [0, 10, 20, 20 + 24 * 60, 30 + 24 * 60, 40 + 24 * 60]
+            sent.append(hour)
+    assert sent == [0, 24, 48]
+
+
+def test_another_spelling_is_no_other_mailbox() -> None:
+    """S16: dots, tags and capitals that reach one mailbox are counted as one; each spelling is its own address."""
+    for spelled in ("ada.l@gmail.com", "adal@gmail.com", "AdaL+news@googlemail.com", "a.d.a.l+1@gmail.com"):
+        subscriptions.subscribe(spelled, Choice(), at=NOON)
+    assert [address for address, *_ in letters()] == ["ada.l@gmail.com"]
+    for spelled in ("bob@x.example", "bob+1@x.example", "b.ob@x.example"):
+        subscriptions.subscribe(spelled, Choice(), at=NOON)
+    assert [address for address, *_ in letters()] == ["ada.l@gmail.com", "bob@x.example", "b.ob@x.example"]
+
+
+def test_the_owner_acts_and_the_count_begins_anew() -> None:
+    """S16: only what nobody answers is bombing."""
+    for day in range(5):
+        at = NOON + timedelta(days=day)
+        confirmed(at=at)
+        subscriptions.unsubscribe(Subscriber.objects.get(), at=at)
+    assert len(letters()) == 5
 
 
 def test_who_is_subscribed_already_gets_a_link_to_the_settings_and_nothing_changes() -> None:
@@ -238,7 +258,7 @@ def test_leaving_stops_what_is_queued_and_nothing_else(brand: Brand) -> None:
             )  # fmt: skip
     subscriptions.unsubscribe(ada, at=NOON + MINUTE)
 
-    stopped = {Fate.BLOCKED, Fate.PENDING, Fate.LEASED}
+    stopped = {Fate.BLOCKED, Fate.HELD, Fate.PENDING, Fate.LEASED}
     expected = [(fate, "Unsubscribed", 8) if fate in stopped else (fate, "", 7) for fate in Fate]
     found = Delivery.objects.filter(subscriber=ada).order_by("id").values_list("fate", "reason", "fence")
     assert list(found) == [(Fate.SUPPRESSED if why else fate, why, fence) for fate, why, fence in expected]

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import connections
 from django.utils import timezone
 
-from notifications import audit, bell, closing, delivery, fanout, subscriptions
+from notifications import audit, bell, closing, delivery, digests, fanout, reconcile, subscriptions
 from notifications.book import AWAY
 from notifications.enums import Pool
 from notifications.models import Announcement
@@ -27,6 +27,8 @@ POLL_SECONDS = 1.0
 SWEEP_SECONDS = 2.0
 #: How often it looks whether a minute was left without an audit.
 AUDIT_LOOK_SECONDS = 5.0
+#: How often Twilio is asked about texts in doubt.
+RECONCILE_SECONDS = 30.0
 
 
 class Command(BaseCommand):
@@ -63,6 +65,9 @@ class Command(BaseCommand):
         rounds.append(
             threading.Thread(target=_rounds, args=(_audit, over), kwargs={"every": AUDIT_LOOK_SECONDS}, daemon=True)
         )
+        rounds.append(
+            threading.Thread(target=_rounds, args=(_reconcile, over), kwargs={"every": RECONCILE_SECONDS}, daemon=True)
+        )
         for thread in rounds:
             thread.start()
         over.wait()
@@ -79,8 +84,13 @@ class Command(BaseCommand):
 def _sweep(patience: float) -> None:
     delivery.sweep()
     subscriptions.answer(at=timezone.now())
+    digests.send(timezone.now())
     for announcement in Announcement.objects.lying(patience):
         fanout.expand(announcement.pk)
+
+
+def _reconcile() -> None:
+    reconcile.run(at=timezone.now())
 
 
 def _audit() -> None:

@@ -1,0 +1,225 @@
+"""Sending by slow wires: many far ends at once, each of them able to take its time (F05, F06).
+
+One thread claims, marks and settles; it alone talks to the database. Many hands each carry one
+message and know nothing but their wire, so a receiver that hangs costs a hand, not a connection
+to the database, and delays nobody else. What is in a hand is marked before it leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+from django.conf import settings
+
+from notifications import closing, order, queue
+from notifications.book import AWAY, WITHHELD, persist
+from notifications.breaker import Breaker
+from notifications.channels.port import Answer, Mould, Outage, Port, Verdict, Wire
+from notifications.channels.registry import PORTS, off
+from notifications.compiler import LANGUAGES
+from notifications.enums import Fate, Pool
+from notifications.outcomes import Outcomes, settle
+from notifications.queue import Item
+
+log = logging.getLogger(__name__)
+
+#: Part of its lease within which a message must be through.
+MESSAGE_SHARE = 0.9
+#: Between two looks for rows whose turn has come, at least.
+TURN_SECONDS = 0.2
+#: While nothing comes back, new work is looked for so often.
+LOOK_SECONDS = 0.5
+#: A receiver that takes longer has a hand of its own: however many are slow, the others find hands (F06) …
+SLOW_SECONDS = 2.0
+#: … as long as there are not more than so many times the hands.
+MOST_HANDS = 4
+
+_ENDPOINTS = (Pool.HOOKS, Pool.RETRIES)
+
+
+class Courier:
+    """Empties one pool; one per process and pool."""
+
+    def __init__(self, pool: str) -> None:
+        self.pool = pool
+        self.sent = 0
+        self._busy = threading.Lock()
+        self._called = False
+        self._outcomes: dict[str, Outcomes] = {}
+        self._idle: dict[str, list[Wire]] = {}
+        self._moulds: dict[tuple[str, int, str], Mould] = {}
+        self._turned = 0.0
+        #: When an item was put into a hand.
+        self._began: dict[int, float] = {}
+
+    def drain(self, *, seconds: float, lying_for: float) -> int:
+        """Empty the pool, for at most ``seconds``; returns how many were accepted. One drain at a time."""
+        total = 0
+        self._called = True
+        while self._called and self._busy.acquire(blocking=False):
+            try:
+                self._called = False
+                total += self._drain(time.monotonic() + seconds, lying_for)
+            finally:
+                self._busy.release()
+        return total
+
+    def _drain(self, until: float, lying_for: float) -> int:
+        self.sent = 0
+        self._moulds.clear()
+        width = settings.COURIER_HANDS[self.pool]
+        most = width * MOST_HANDS if self.pool in _ENDPOINTS else width
+        carried: dict[Future[Answer], tuple[Item, Mould]] = {}
+        with ThreadPoolExecutor(most, thread_name_prefix=self.pool) as hands:
+            try:
+                while True:
+                    free = min(width - self._quick(carried), most - len(carried))
+                    claimed = self._claim(free, until, lying_for) if free else []
+                    for item, mould, message in self._ready(claimed):
+                        carried[hands.submit(self._carry, item, message, mould)] = (item, mould)
+                        self._began[item.id] = time.monotonic()
+                    if not carried:
+                        # What came to rest may have let others go.
+                        if claimed or self._take_turns(TURN_SECONDS):
+                            continue
+                        break
+                    self._record(carried)
+            finally:
+                # Nothing that may have left is forgotten, whatever ended the round.
+                while carried:
+                    self._record(carried)
+        self._put_away()
+        for outcomes in self._outcomes.values():
+            outcomes.tell(sent=self.sent)
+        return self.sent
+
+    def _quick(self, carried: dict[Future[Answer], tuple[Item, Mould]]) -> int:
+        """How many are in hands that may soon be free again."""
+        if self.pool not in _ENDPOINTS:
+            return len(carried)
+        young = time.monotonic() - SLOW_SECONDS
+        return sum(self._began[item.id] > young for item, _ in carried.values())
+
+    def _claim(self, limit: int, until: float, lying_for: float) -> list[Item]:
+        if closing.stopping() or time.monotonic() > until or self._resting():
+            return []
+        return persist(lambda: queue.claim(self.pool, limit, lying_for=lying_for))
+
+    def _resting(self) -> bool:
+        return any(outcomes.breaker.resting() for outcomes in self._outcomes.values())
+
+    def _ready(self, items: list[Item]) -> list[tuple[Item, Mould, bytes]]:
+        """Those that may leave now, marked as leaving in one commit; the others are settled."""
+        written = []
+        for item in items:
+            outcomes = self._outcomes_of(item)
+            if outcomes is None or outcomes.left_out(item):
+                continue
+            try:
+                mould = self._mould(outcomes.port, item)
+                message = mould.fill(item)
+                if not outcomes.withheld(item, mould):
+                    written.append((item, mould, message))
+            except AWAY:
+                persist(lambda item=item: queue.release([item]))  # type: ignore[misc]  # bound now
+            except Exception as error:
+                outcomes.poison(item, error)
+        leaving = [item for item, _, _ in written]
+        moved = self._mark(leaving)
+        for kept in (item for item in leaving if item.id not in moved):
+            persist(lambda kept=kept: queue.leave_out(kept, WITHHELD))  # type: ignore[misc]  # bound now
+        return [row for row in written if row[0].id in moved]
+
+    def _mark(self, leaving: list[Item]) -> set[int]:
+        if not leaving:
+            return set()
+        try:
+            return queue.turn([], leaving)
+        except AWAY as error:
+            log.warning("The database is away (%s); %d messages stay.", error, len(leaving))
+            # Whether they were marked is unknown; that none of them left is certain.
+            persist(lambda: queue.release(leaving))
+            return set()
+
+    def _outcomes_of(self, item: Item) -> Outcomes | None:
+        """Who keeps the book of an item's channel; None: it cannot be sent at all, which is written down."""
+        port = PORTS.get(item.channel)
+        if reason := off(item.channel):
+            settle(item, Fate.DEAD, reason)
+            return None
+        assert port is not None
+        return self._outcomes.setdefault(item.channel, Outcomes(port, Breaker()))
+
+    def _mould(self, port: Port, item: Item) -> Mould:
+        language = item.language if item.language in LANGUAGES else LANGUAGES[0]
+        key = (item.channel, item.news, language)
+        if key not in self._moulds:
+            self._moulds[key] = persist(lambda: port.mould(item.news, language))
+        return self._moulds[key]
+
+    def _carry(self, item: Item, message: bytes, mould: Mould) -> Answer:
+        """In a hand: no database here."""
+        deadline = time.monotonic() + MESSAGE_SHARE * settings.DELIVERY_LEASE_SECONDS
+        with self._wire(item.channel) as wire:
+            wire.open()
+            return wire.send(item, message, mould, deadline=deadline)
+
+    @contextmanager
+    def _wire(self, channel: str) -> Iterator[Wire]:
+        idle = self._idle.setdefault(channel, [])
+        try:
+            wire = idle.pop()
+        except IndexError:
+            wire = PORTS[channel].wire()
+        try:
+            yield wire
+        except BaseException:
+            wire.close()
+            raise
+        idle.append(wire)
+
+    def _put_away(self) -> None:
+        for wires in self._idle.values():
+            while wires:
+                wires.pop().close()
+
+    def _record(self, carried: dict[Future[Answer], tuple[Item, Mould]]) -> None:
+        done, _ = wait(carried, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            item, mould = carried.pop(future)
+            self._began.pop(item.id, None)
+            outcomes = self._outcomes[item.channel]
+            try:
+                answer = future.result()
+            except Outage as outage:
+                self._down(outcomes, item, outage)
+            except Exception as error:
+                # A wire that breaks in a way of its own: what it did with the message nobody can know.
+                log.exception("Delivery %d: the wire broke", item.id)
+                outcomes.record(item, Answer(Verdict.DOUBT, f"The wire broke: {type(error).__name__}"), mould)
+            else:
+                outcomes.record(item, answer, mould)
+                self.sent += answer.verdict in (Verdict.ACCEPTED, Verdict.DELIVERED)
+        if done:
+            self._take_turns()
+
+    def _down(self, outcomes: Outcomes, item: Item, outage: Outage) -> None:
+        if outcomes.port.many_ends:
+            answer = Answer(Verdict.OURS if outage.ours else Verdict.LATER, outage.reason)
+            outcomes.record(item, answer, self._mould(outcomes.port, item))
+            return
+        outcomes.breaker.down(outage.reason, ours=outage.ours)
+        persist(lambda: queue.release([item]))
+
+    def _take_turns(self, sooner: float = 0.0) -> int:
+        now = time.monotonic()
+        if now < self._turned + TURN_SECONDS - sooner:
+            return 0
+        self._turned = now
+        turns = order.take_turns if self.pool in _ENDPOINTS else order.promote_sayings
+        return persist(turns)

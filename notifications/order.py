@@ -1,0 +1,110 @@
+"""Who goes after whom: nobody hears the end before, or without, the beginning (F12, F06).
+
+Statements like those of the queue: right on PostgreSQL and on SQLite, and stepping over rows that
+somebody else holds.
+"""
+
+from __future__ import annotations
+
+from notifications.dialects import count, rows, sql
+
+#: A predecessor in the air holds its successor back for this long at most (F12).
+PATIENCE_SECONDS = 600
+
+#: Unsent older rows of people for whom a newer one of the same lane waits (F12).
+OVERTAKE = """
+WITH picked AS MATERIALIZED (
+    SELECT older.id FROM notifications_delivery newer
+    JOIN notifications_announcement n ON n.id = newer.announcement_id
+    JOIN notifications_announcement o ON o.lane = n.lane AND o.seq < n.seq
+    JOIN notifications_delivery older ON older.announcement_id = o.id
+        AND older.subscriber_id = newer.subscriber_id AND older.channel = newer.channel
+    WHERE newer.fate = 'blocked' AND {channels} AND older.fate IN ('blocked', 'held', 'pending', 'leased')
+    {skip_locked_older}
+)
+UPDATE notifications_delivery SET fate = 'suppressed', settled_at = {now}, lease_until = NULL,
+    reason = CASE copies WHEN 0 THEN 'Overtaken by a newer update.'
+        ELSE 'Overtaken by a newer update; it may have left.' END
+WHERE id IN (SELECT id FROM picked)
+"""
+
+#: News that it is over, for people who never heard that it began: a text or a post says only the newest (F12).
+STALE = """
+WITH picked AS MATERIALIZED (
+    SELECT newer.id FROM notifications_delivery newer
+    JOIN notifications_announcement n ON n.id = newer.announcement_id
+    WHERE newer.fate = 'blocked' AND {channels} AND n.is_over AND n.seq > 1 AND NOT EXISTS (
+        SELECT 1 FROM notifications_announcement o
+        JOIN notifications_delivery older ON older.announcement_id = o.id
+        WHERE o.lane = n.lane AND o.seq < n.seq AND older.subscriber_id = newer.subscriber_id
+            AND older.channel = newer.channel AND (older.fate NOT IN ('suppressed', 'dead') OR older.copies > 0))
+    {skip_locked_newer}
+)
+UPDATE notifications_delivery SET fate = 'suppressed', settled_at = {now},
+    reason = 'It was over before the first one left.'
+WHERE id IN (SELECT id FROM picked)
+"""
+
+#: A statement of its own, never part of an outcome's: that would miss rows inserted meanwhile (trap 2 of 2.0).
+PROMOTE = """
+WITH picked AS MATERIALIZED (
+    SELECT newer.id FROM notifications_delivery newer
+    JOIN notifications_announcement n ON n.id = newer.announcement_id
+    WHERE newer.fate = 'blocked' AND {channels} AND (newer.created_at < {now_minus} OR NOT EXISTS (
+        SELECT 1 FROM notifications_announcement o
+        JOIN notifications_delivery older ON older.announcement_id = o.id
+        WHERE o.lane = n.lane AND o.seq < n.seq AND older.subscriber_id = newer.subscriber_id
+            AND older.channel = newer.channel AND older.fate IN ('blocked', 'pending', 'leased', 'sending')))
+    {skip_locked_newer}
+)
+UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM picked)
+"""
+# Which rows a statement of order is about. Whoever carries one channel orders that one, so that nobody lets
+# a row go that another rule would end.
+MAIL, SAYINGS = "newer.channel = 'email'", "newer.channel NOT IN ('email', 'webhook')"
+
+#: An endpoint hears one thing at a time, in the order of publishing, also of news whose rows are still being written.
+#: What is sent once more waits for what is in the air, too, although that is newer.
+TAKE_TURNS = """
+WITH picked AS MATERIALIZED (
+    SELECT newer.id FROM notifications_delivery newer
+    WHERE newer.fate = 'blocked' AND newer.channel = 'webhook' AND NOT EXISTS (
+        SELECT 1 FROM notifications_delivery older
+        WHERE older.subscriber_id = newer.subscriber_id AND older.channel = 'webhook'
+            AND older.fate IN ('blocked', 'pending', 'leased', 'sending')
+            AND (older.announcement_id < newer.announcement_id OR older.fate IN ('leased', 'sending')))
+    AND NOT EXISTS (
+        SELECT 1 FROM notifications_announcement o
+        WHERE o.expanded_at IS NULL AND o.id < newer.announcement_id AND o.expanded_to < newer.subscriber_id)
+    {skip_locked_newer}
+)
+UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM picked)
+"""
+
+
+def promote() -> int:
+    """Let mail go whose predecessor came to an end; predecessors that never left are overtaken first (F12)."""
+    return _promote(MAIL)
+
+
+def promote_sayings() -> int:
+    """The same for texts and posts, which carry no timeline: what is stale by now is dropped (F12)."""
+    waits = sql(
+        "SELECT 1 FROM notifications_delivery newer WHERE newer.fate = 'blocked' AND {channels} LIMIT 1",
+        channels=SAYINGS,
+    )
+    if not rows(waits, []):
+        return 0
+    count(sql(OVERTAKE, channels=SAYINGS), [])
+    count(sql(STALE, channels=SAYINGS), [])
+    return _promote(SAYINGS)
+
+
+def take_turns() -> int:
+    """Let the next row of each endpoint go whose one before has come to an end (F06)."""
+    return count(sql(TAKE_TURNS), [])
+
+
+def _promote(channels: str) -> int:
+    count(sql(OVERTAKE, channels=channels), [])
+    return count(sql(PROMOTE, channels=channels), [PATIENCE_SECONDS])
