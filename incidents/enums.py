@@ -42,6 +42,7 @@ class Verb(TextChoices):
     REOPENED = "reopened", "Reopened"
     FALSE_ALARM = "false_alarm", "Marked as false alarm"
     CLOSED = "closed", "Closed"
+    WROTE = "wrote", "Letters to Enterprise customers"
 
 
 class Standing(TextChoices):
@@ -112,11 +113,12 @@ class Condition(TextChoices):
 
 
 class Wire(TextChoices):
-    """Channels of the grid of R-112; not all of them have a sender yet."""
+    """Channels of the grid of R-112. Those that deliver have the names of ``notifications.enums.Channel``."""
 
     PAGE = "page", "Status page"
     EMAIL = "email", "E-mail"
     SMS = "sms", "SMS"
+    WHATSAPP = "whatsapp", "WhatsApp"
     WEBHOOK = "webhook", "Webhook"
     CHAT = "chat", "Chat"
     SOCIAL = "social", "Social post"

@@ -6,7 +6,7 @@ Every act locks the incident's row, so that updates have one order (F09), and ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from incidents import clock, timeline
+from incidents import clock, grid, letters, timeline
 from incidents.enums import OPEN, DutyKind, Origin, State, Verb
 from incidents.models import Incident, IncidentNumber, Severity
 from incidents.moves import (
@@ -68,12 +68,15 @@ def declare(
     draft: Draft | None = None,
     detected_at: datetime | None = None,
     origin: Origin = Origin.STAFF,
-    tell: bool = True,
+    channels: Collection[str] | None = None,
+    letter: str | None = None,
     token: UUID | None = None,
 ) -> Incident:
     """Say that something is wrong: takes the next number and, with a ``draft``, publishes it at once.
 
-    Without a draft nothing is said in public and no component moves. All moments are UTC;
+    Without a draft nothing is said in public and no component moves. ``channels`` are those it is told
+    by (``publishing.publish``), None: those the policy says, see ``grid``; ``letter`` are the words to
+    contacts of Enterprise customers (``letters.letter``), empty: none, None: as the policy says. All moments are UTC;
     ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``.
     """
     number = _next_number(at.year)
@@ -97,7 +100,7 @@ def declare(
         if draft.phase == Phase.MONITORING:
             move(incident, State.MITIGATED, at=at)
             clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
-        _publish(incident, draft, levels, by=by, at=at, tell=tell)
+        _publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter)
     return incident
 
 
@@ -122,7 +125,8 @@ def post_update(
     levels: Mapping[Component, Level],
     by: User | None,
     at: datetime,
-    tell: bool = True,
+    channels: Collection[str] | None = None,
+    letter: str | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say something in public, set the components, promise the next word (R-206, R-207, R-1301).
@@ -136,7 +140,7 @@ def post_update(
     if incident.state != target:
         move(incident, target, at=at)
         clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
-    _publish(incident, draft, levels, by=by, at=at, tell=tell, token=ask.token)
+    _publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, token=ask.token)
     return incident
 
 
@@ -148,7 +152,7 @@ def correct_update(
     *,
     by: User | None,
     at: datetime,
-    tell: bool = False,
+    channels: Collection[str] = (),
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Replace the words of a public update; the old words stay in both books (R-205)."""
@@ -157,7 +161,7 @@ def correct_update(
         raise NotAllowed(f"{incident.reference} was a false alarm and is off the page; its words stay as they are.")
     if hasattr(update, "corrected_by"):
         raise NotAllowed("This update has been corrected meanwhile. Correct its newest words.")
-    corrected = publishing.correct(update, body, at=at, tell=tell)
+    corrected = publishing.correct(update, body, at=at, channels=channels)
     said = incident.timeline.filter(facts__update=update.public_id).first()
     timeline.record(
         incident,
@@ -258,7 +262,8 @@ def resolve(
     by: User | None,
     at: datetime,
     ended_at: datetime | None = None,
-    tell: bool = True,
+    channels: Collection[str] | None = None,
+    letter: str | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is over: components come back unless another incident holds them down (R-207).
@@ -275,11 +280,12 @@ def resolve(
     clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
+        held, draft = ledger.held_by(incident.source), Draft(Phase.RESOLVED, body, sms)
         ledger.close_impacts(incident.source, at=incident.ended_at)
-        update = publishing.post(
-            incident.notice, Draft(Phase.RESOLVED, body, sms), at=at, ended_at=incident.ended_at, tell=tell
-        )
+        ways = _ways(incident, channels)
+        update = publishing.post(incident.notice, draft, at=at, ended_at=incident.ended_at, channels=ways)
         said = {"update": update.public_id}
+        letters.write_as_asked(incident, draft, letter, ways, held, by=by, at=at)
         clock.meet(incident, *clock.PUBLIC, by=by, at=at)
     timeline.record(
         incident, Verb.RESOLVED, by=by, at=at, words=body, happened_at=incident.ended_at, token=ask.token, **said
@@ -296,7 +302,8 @@ def reopen(
     levels: Mapping[Component, Level],
     by: User | None,
     at: datetime,
-    tell: bool = True,
+    channels: Collection[str] | None = None,
+    letter: str | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is back: same incident, same page, same thread of messages (R-201)."""
@@ -312,7 +319,7 @@ def reopen(
     timeline.record(incident, Verb.REOPENED, by=by, at=at, words=draft.body, token=ask.token)
     clock.drop(incident, *clock.AFTERWARDS, at=at, remark="Reopened.")
     if incident.notice:
-        _publish(incident, draft, levels, by=by, at=at, tell=tell)
+        _publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter)
     else:
         clock.open_duties(incident, at=at)
     return incident
@@ -320,17 +327,30 @@ def reopen(
 
 @transaction.atomic
 def mark_false_alarm(
-    incident: Incident, *, body: str, by: User | None, at: datetime, tell: bool = True, ask: Ask = UNSEEN
+    incident: Incident,
+    *,
+    body: str,
+    by: User | None,
+    at: datetime,
+    channels: Collection[str] = (),
+    letter: str = "",
+    ask: Ask = UNSEEN,
 ) -> Incident:
-    """Say that nothing was wrong: who was told is told so, and no customer figure counts it (R-203)."""
+    """Say that nothing was wrong: who was told is told so, and no customer figure counts it (R-203).
+
+    ``channels`` and ``letter`` reach others besides those that were told and written to before.
+    """
     incident = take(incident, ask)
     move(incident, State.FALSE_ALARM, at=at)
+    held = ledger.held_by(incident.source)
     ledger.void_impacts(incident.source, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
-        update = publishing.post(incident.notice, Draft(Phase.RESOLVED, body), at=at, tell=tell)
+        draft = Draft(Phase.RESOLVED, body)
+        update = publishing.post(incident.notice, draft, at=at, channels=channels)
         said = {"update": update.public_id}
         publishing.withdraw(incident.notice, at=at)
+        letters.write_as_asked(incident, draft, letter, channels, held, by=by, at=at)
     timeline.record(incident, Verb.FALSE_ALARM, by=by, at=at, words=body, token=ask.token, **said)
     clock.drop(incident, at=at, remark="It was a false alarm.")
     return incident
@@ -352,10 +372,12 @@ def _publish(
     *,
     by: User | None,
     at: datetime,
-    tell: bool,
+    channels: Collection[str] | None,
+    letter: str | None,
     token: UUID | None = None,
 ) -> None:
     """Write the words into the public book, and into the timeline that they were said."""
+    channels = _ways(incident, channels)
     if incident.notice is None:
         incident.notice = publishing.publish(
             draft,
@@ -368,12 +390,12 @@ def _publish(
             levels=levels,
             started_at=incident.started_at,
             at=at,
-            tell=tell,
+            channels=channels,
         )
         incident.save(update_fields=["notice"])
     else:
         publishing.set_levels(incident.notice, incident.source, levels, at=at)
-        publishing.post(incident.notice, draft, at=at, tell=tell)
+        publishing.post(incident.notice, draft, at=at, channels=channels)
     update = incident.notice.updates.latest("seq")
     timeline.record(
         incident,
@@ -386,8 +408,13 @@ def _publish(
         phase=draft.phase.value,
         levels={component.name: level.value for component, level in levels.items()},
     )
+    letters.write_as_asked(incident, draft, letter, channels, ledger.held_by(incident.source), by=by, at=at)
     clock.meet(incident, *clock.PUBLIC, by=by, at=at)
     clock.open_duties(incident, at=at)
+
+
+def _ways(incident: Incident, channels: Collection[str] | None) -> Collection[str]:
+    return grid.chosen(grid.cells(incident.severity)) if channels is None else channels
 
 
 def _next_number(year: int) -> int:

@@ -28,6 +28,12 @@ PLACEHOLDERS: dict[str, str] = {
     "resolution": "What was done about it, in your words",
     "postmortem_date": "When the post-mortem will be published, in your words",
 }
+#: What letters to customers may hold besides (R-803).
+LETTER_PLACEHOLDERS: dict[str, str] = PLACEHOLDERS | {
+    "impact": "What they use of the affected components, and how badly",
+    "update": "The words for the public",
+    "support": "Where customers reach you",
+}
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 _SORRY = re.compile(r"\b(?:sorry|apolog\w+)\b", re.IGNORECASE)
 
@@ -52,16 +58,16 @@ def check_filled(text: str) -> None:
         )
 
 
-def check_known(text: str) -> None:
+def check_known(text: str, known: Mapping[str, str] = PLACEHOLDERS) -> None:
     """Raise ``ValidationError`` when a template names a placeholder that nothing fills."""
-    unknown = sorted(find_placeholders(text) - PLACEHOLDERS.keys())
+    unknown = sorted(find_placeholders(text) - known.keys())
     if unknown:
         raise ValidationError(
             "Nothing fills %(unknown)s. Known are: %(known)s.",
             code="unknown_placeholder",
             params={
                 "unknown": ", ".join("{{" + name + "}}" for name in unknown),
-                "known": ", ".join("{{" + name + "}}" for name in PLACEHOLDERS),
+                "known": ", ".join("{{" + name + "}}" for name in known),
             },
         )
 
@@ -95,7 +101,7 @@ class Facts:
 
     def as_values(self) -> dict[str, str]:
         """Placeholder values that the facts give; what only a person knows is not among them."""
-        values = {"issue": self.title, "impact": _sentence(self.levels)}
+        values = {"issue": self.title, "impact": sentence(self.levels)}
         if self.started_at:
             values["started"] = moment(self.started_at)
         if self.started_at and self.at:
@@ -116,7 +122,8 @@ def elapsed(span: timedelta) -> str:
     return wording.elapsed(span)
 
 
-def _sentence(levels: Iterable[tuple[str, str]]) -> str:
+def sentence(levels: Iterable[tuple[str, str]]) -> str:
+    """``API (major outage) and Payments (degraded performance)``: components with their levels, in words."""
     told = [f"{name} ({level.lower()})" for name, level in levels]
     if len(told) < 2:
         return "".join(told)

@@ -67,13 +67,15 @@ def _acknowledge(form: forms.AcknowledgeForm, incident: Incident, by: User, at: 
 
 
 def _update(form: forms.UpdateForm, incident: Incident, by: User, at: datetime) -> object:
-    tell = form.cleaned_data["tell"]
-    return lifecycle.post_update(incident, form.draft(), levels=form.changes, by=by, at=at, tell=tell, ask=form.ask)
+    draft, levels, channels = form.draft(), form.changes, form.channels
+    return lifecycle.post_update(
+        incident, draft, levels=levels, by=by, at=at, channels=channels, letter=form.letter, ask=form.ask
+    )
 
 
 def _correct(form: forms.CorrectForm, incident: Incident, by: User, at: datetime) -> object:
-    body, tell = form.cleaned_data["body"], form.cleaned_data["tell"]
-    return lifecycle.correct_update(incident, form.update, body, by=by, at=at, tell=tell, ask=form.ask)
+    body, channels = form.cleaned_data["body"], form.channels
+    return lifecycle.correct_update(incident, form.update, body, by=by, at=at, channels=channels, ask=form.ask)
 
 
 def _note(form: forms.NoteForm, incident: Incident, by: User, at: datetime) -> object:
@@ -100,19 +102,23 @@ def _resolve(form: forms.ResolveForm, incident: Incident, by: User, at: datetime
         by=by,
         at=at,
         ended_at=form.cleaned_data["ended_at"],
-        tell=form.cleaned_data["tell"],
+        channels=form.channels,
+        letter=form.letter,
         ask=form.ask,
     )
 
 
 def _reopen(form: forms.ReopenForm, incident: Incident, by: User, at: datetime) -> object:
-    tell = form.cleaned_data["tell"]
-    return lifecycle.reopen(incident, form.draft(), levels=form.changes, by=by, at=at, tell=tell, ask=form.ask)
+    draft, levels, channels = form.draft(), form.changes, form.channels
+    return lifecycle.reopen(
+        incident, draft, levels=levels, by=by, at=at, channels=channels, letter=form.letter, ask=form.ask
+    )
 
 
 def _false_alarm(form: forms.FalseAlarmForm, incident: Incident, by: User, at: datetime) -> object:
-    body, tell = form.cleaned_data["body"], form.cleaned_data["tell"]
-    return lifecycle.mark_false_alarm(incident, body=body, by=by, at=at, tell=tell, ask=form.ask)
+    body, channels = form.cleaned_data["body"], form.channels
+    letter, ask = form.letter, form.ask
+    return lifecycle.mark_false_alarm(incident, body=body, by=by, at=at, channels=channels, letter=letter, ask=ask)
 
 
 def _close(form: forms.CloseForm, incident: Incident, by: User, at: datetime) -> object:

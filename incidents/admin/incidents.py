@@ -27,12 +27,16 @@ from incidents.admin.places import list_url
 from incidents.enums import OPEN, State
 from incidents.models import Incident, Obligation
 from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, moment
+from notifications import progress
+
+#: What htmx takes for the end of asking.
+STOP_ASKING = 286
 
 
 def log_url(request: HttpRequest, incident: Incident) -> str:
     """The delivery log, narrowed to the messages about this incident."""
     log = list_url(request, "notifications.delivery")
-    return f"{log}?{urlencode({'q': incident.reference})}" if log else ""
+    return f"{log}?{urlencode({'incident': incident.reference})}" if log else ""
 
 
 class StillOpen(admin.SimpleListFilter):
@@ -104,6 +108,12 @@ class IncidentAdmin(ModelAdmin):
                 view(partial(pages.act, slug="correct")),
                 name="incidents_incident_correct",
             ),
+            path(
+                "<int:pk>/act/correct/<slug:update>/preview/",
+                view(partial(pages.look, slug="correct")),
+                name="incidents_incident_correct_preview",
+            ),
+            path("<int:pk>/messages/", view(self.messages), name="incidents_incident_messages"),
             path("<int:pk>/act/<slug:slug>/", view(pages.act), name="incidents_incident_act"),
             path("<int:pk>/act/<slug:slug>/preview/", view(pages.look), name="incidents_incident_act_preview"),
         ]
@@ -134,6 +144,17 @@ class IncidentAdmin(ModelAdmin):
             "log_url": log_url(request, incident),
         }
         return render(request, "admin/incidents/incident/screen.html", context)
+
+    def messages(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The card of the newest update's messages, again; 286 tells the page to ask no more."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        incident = get_object_or_404(Incident.objects.select_related("notice"), pk=pk)
+        newest = progress.newest(incident.notice.lane) if incident.notice else None
+        context = screen.messages([newest] if newest else [], timezone.now())
+        context |= {"incident": incident, "log_url": log_url(request, incident), "again": True}
+        status = 200 if context["pace"] else STOP_ASKING
+        return render(request, "admin/incidents/incident/messages.html", context, status=status)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """The timeline is the history."""

@@ -18,17 +18,22 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from incidents import clock, forms, lifecycle
+from incidents import clock, forms, grid, lifecycle
 from incidents.admin import screen
 from incidents.admin.deeds import DECLARE, DEEDS, Deed
 from incidents.admin.preview import preview
-from incidents.enums import State
+from incidents.enums import Setting, State, Wire
 from incidents.forms import severities
+from incidents.forms.composer import letter_of
 from incidents.models import Incident, Severity, TimelineEntry, UpdateTemplate
 from incidents.templatetags.incidents import RANK_COLOURS
 from notifications.lint import Unsendable
 from status.models import NoticeUpdate
 
+LETTER_HINT = (
+    "{{impact}} becomes what each customer uses of it; {{update}} are the words for the public, "
+    "{{support}} is where they reach you."
+)
 #: Names of the buttons that show something instead of acting.
 PREVIEW, FILL = "_preview", "_fill"
 
@@ -65,7 +70,8 @@ def _declare(form: forms.DeclareForm, by: User, at: datetime) -> Incident:
         brand=known["brand"],
         levels=form.levels,
         draft=form.draft() if form.speaks else None,
-        tell=known["tell"],
+        channels=form.channels,
+        letter=form.letter,
         token=known["token"],
         by=by,
         at=at,
@@ -83,7 +89,7 @@ def act(request: HttpRequest, pk: int, slug: str, update: str = "") -> HttpRespo
     """The page of one act on one incident; ``update`` names the public update to correct."""
     deed, incident = _deed(slug), _incident(pk)
     by, at = _operator(request, deed.permission), timezone.now()
-    extra = {"update": _update(incident, update)} if slug == "correct" else {}
+    extra = _extra(incident, slug, update)
     if request.method != "POST":
         return _start(request, deed, incident, extra, at)
     if done := _done_before(request):
@@ -120,7 +126,7 @@ def _act(
     return redirect(url_of(incident))
 
 
-def look(request: HttpRequest, pk: int | None = None, slug: str = "") -> HttpResponse:
+def look(request: HttpRequest, pk: int | None = None, slug: str = "", update: str = "") -> HttpResponse:
     """The panel beside a form, as a fragment of HTML; POST, because it sends what is typed. Writes nothing."""
     if request.method != "POST":
         return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
@@ -131,8 +137,9 @@ def look(request: HttpRequest, pk: int | None = None, slug: str = "") -> HttpRes
     else:
         deed = _deed(slug)
         _operator(request, deed.permission)
-        form = deed.form(request.POST, at=at, incident=_incident(pk))
-    if not isinstance(form, forms.ComposerForm):
+        incident = _incident(pk)
+        form = deed.form(request.POST, at=at, incident=incident, **_extra(incident, slug, update))
+    if not isinstance(form, forms.TellingForm):
         raise Http404("This act says nothing in public.")
     form.is_valid()
     return render(request, "admin/incidents/incident/preview.html", {"preview": preview(form)})
@@ -163,10 +170,17 @@ def _show(request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActF
         "severity_colour": RANK_COLOURS[incident.severity.rank],
         "state_colour": screen.STATE_COLOURS[State(incident.state)],
     }
-    if isinstance(form, forms.ComposerForm):
-        context["preview_url"] = reverse("admin:incidents_incident_act_preview", args=[incident.pk, deed.slug])
+    if isinstance(form, forms.TellingForm):
+        context["preview_url"] = _preview_url(deed, incident, form)
         context["public"] = form.speaks
     return _page(request, form, context | more)
+
+
+def _preview_url(deed: Deed, incident: Incident, form: forms.ActForm) -> str:
+    if isinstance(form, forms.CorrectForm):
+        saying = next(one for one in screen.sayings(incident) if one.newest == form.update)
+        return reverse("admin:incidents_incident_correct_preview", args=[incident.pk, saying.told.public_id])
+    return reverse("admin:incidents_incident_act_preview", args=[incident.pk, deed.slug])
 
 
 def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, form: forms.SeverityForm) -> HttpResponse:
@@ -213,11 +227,18 @@ def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) ->
     if isinstance(form, forms.ComposerForm):
         context["templates"] = form.templates
         context["templates_data"] = {
-            str(template.pk): {"phase": template.phase, "body": template.body.strip(), "sms": template.sms}
+            str(template.pk): {
+                "phase": template.phase,
+                "body": template.body.strip(),
+                "sms": template.sms,
+                "letter": letter_of(template),
+            }
             for template in form.templates
         }
-        if form.is_bound:
-            context["preview"] = preview(form)
+    if isinstance(form, forms.TellingForm):
+        context["preview"] = preview(form) if form.is_bound else None
+        context["letter_hint"] = LETTER_HINT
+        context["lines"] = (context["preview"] and context["preview"].lines) or form.lines()
     frame = admin.site.each_context(request) | {
         "form": form,
         "is_declare": isinstance(form, forms.DeclareForm),
@@ -248,7 +269,7 @@ def _levels_data(levels: list[Severity]) -> dict[str, Any]:
             "policy": level.version.policy_id,
             "cadence": severities.cadence(level),
             "told": severities.is_told(level),
-            "mails": severities.mails(level),
+            "ways": grid.settings(said := grid.cells(level)) | {Wire.BANNER: said.get(Wire.BANNER, Setting.OFF)},
         }
         for level in levels
     }
@@ -315,6 +336,10 @@ def _incident(pk: int) -> Incident:
     return get_object_or_404(screen.base(), pk=pk)
 
 
+def _extra(incident: Incident, slug: str, update: str) -> dict[str, NoticeUpdate]:
+    return {"update": _update(incident, update)} if slug == "correct" else {}
+
+
 def _update(incident: Incident, public_id: str) -> NoticeUpdate:
     """The newest words of the update that the public knows by this id."""
     for saying in screen.sayings(incident):
@@ -343,4 +368,5 @@ def _filled(request: HttpRequest) -> QueryDict:
         template = UpdateTemplate.objects.filter(pk=int(chosen)).first()
         if template:
             data["body"], data["sms"], data["phase"] = template.body.strip(), template.sms, template.phase
+            data["own_letter"] = letter_of(template)
     return data

@@ -22,7 +22,7 @@ from incidents.models import (
     PolicyVersion,
     UpdateTemplate,
 )
-from incidents.words import PLACEHOLDERS
+from incidents.words import LETTER_PLACEHOLDERS
 
 from . import policy_forms as forms
 from .policy_screens import FOLDER, Screen, act, link, person, url
@@ -183,13 +183,13 @@ class UpdateTemplateAdmin(SimpleHistoryAdmin, Screen):
     search_fields = ("name", "body", "sms")
     fieldsets = (
         (None, {"fields": (("policy", "phase"), ("name", "position"))}),
-        ("Words", {"fields": ("title", "body", "sms")}),
+        ("Words", {"fields": ("title", "body", "sms", "letter")}),
     )
     change_form_outer_before_template = f"{FOLDER}/template_before.html"
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context["placeholders"] = [("{{" + name + "}}", meaning) for name, meaning in PLACEHOLDERS.items()]
+        context["placeholders"] = [("{{" + name + "}}", meaning) for name, meaning in LETTER_PLACEHOLDERS.items()]
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -16,7 +17,6 @@ from unfold.widgets import (
 
 from incidents import words, workhours
 from incidents.models import (
-    ChannelRule,
     Contradiction,
     Duty,
     Policy,
@@ -287,12 +287,6 @@ class DutyForm(CleanText):
         )
 
 
-class ChannelRuleForm(CleanText):
-    class Meta:
-        model = ChannelRule
-        fields = ("wire", "audience", "setting")
-
-
 class ContradictionForm(CleanText):
     class Meta:
         model = Contradiction
@@ -319,8 +313,8 @@ class UpdateTemplateForm(CleanText):
 
     class Meta:
         model = UpdateTemplate
-        fields = ("policy", "phase", "name", "title", "body", "sms", "position")
-        labels = {"sms": "SMS"}
+        fields = ("policy", "phase", "name", "title", "body", "sms", "letter", "position")
+        labels = {"sms": "SMS", "letter": "Letter to Enterprise customers"}
 
     def clean_title(self) -> str:
         return self._known("title")
@@ -332,9 +326,13 @@ class UpdateTemplateForm(CleanText):
     def clean_sms(self) -> str:
         return self._known("sms")
 
-    def _known(self, name: str) -> str:
+    def clean_letter(self) -> str:
+        check_links(self.cleaned_data["letter"])
+        return self._known("letter", words.LETTER_PLACEHOLDERS)
+
+    def _known(self, name: str, known: Mapping[str, str] = words.PLACEHOLDERS) -> str:
         text: str = self.cleaned_data[name]
-        words.check_known(text)
+        words.check_known(text, known)
         return text
 
 

@@ -16,7 +16,6 @@ from unfold.enums import ActionVariant
 from incidents import policies
 from incidents.enums import Standing
 from incidents.models import (
-    ChannelRule,
     Contradiction,
     Duty,
     PolicyVersion,
@@ -25,6 +24,7 @@ from incidents.models import (
 )
 
 from . import policy_forms as forms
+from . import policy_grid
 from .policy_screens import FOLDER, DraftInline, Hidden, act, link, person, url
 
 
@@ -36,9 +36,9 @@ class SeverityInline(DraftInline, TabularInline):
     readonly_fields = ("owes",)
     hide_title = True
 
-    @admin.display(description="Owes, tells")
+    @admin.display(description="Owes")
     def owes(self, level: Severity) -> SafeString | str:
-        return link(url("severity_change", level.pk), "Duties, channels") if level.pk else "after saving"
+        return link(url("severity_change", level.pk), "Duties") if level.pk else "after saving"
 
 
 class SupportTargetInline(DraftInline, TabularInline):
@@ -70,15 +70,6 @@ class DutyInline(DraftInline, StackedInline):
     )
 
 
-class ChannelRuleInline(DraftInline, TabularInline):
-    model = ChannelRule
-    form = forms.ChannelRuleForm
-    fields = ("wire", "audience", "setting")
-    hide_title = True
-    verbose_name = "channel"
-    verbose_name_plural = "channels: a missing line is off"
-
-
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(Hidden):
     form = forms.VersionForm
@@ -89,7 +80,7 @@ class PolicyVersionAdmin(Hidden):
         ("Working hours", {"fields": ("work_days", ("work_start", "work_end"), ("work_zone", "holiday_country"))}),
     )
     actions = None
-    actions_detail = ("put_in_force",)
+    actions_detail = ("channels", "put_in_force")
     change_form_outer_before_template = f"{FOLDER}/version_before.html"
     change_form_outer_after_template = f"{FOLDER}/version_after.html"
 
@@ -116,6 +107,16 @@ class PolicyVersionAdmin(Hidden):
     def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
         drafts = PolicyVersion.objects.filter(pk=object_id, standing=Standing.DRAFT)
         return list(super().get_actions_detail(request, object_id)) if drafts.exists() else []
+
+    def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
+        return (("<int:object_id>/channels/", "incidents_policyversion_grid", self.grid_view),)
+
+    def grid_view(self, request: HttpRequest, object_id: int, **kwargs: Any) -> HttpResponse:
+        return policy_grid.show(request, self, object_id)
+
+    @action(description="Channels", url_path="to-channels")
+    def channels(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(url("policyversion_grid", object_id))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -174,7 +175,7 @@ class PolicyVersionAdmin(Hidden):
 @admin.register(Severity)
 class SeverityAdmin(Hidden):
     form = forms.LoneSeverityForm
-    inlines = (DutyInline, ChannelRuleInline)
+    inlines = (DutyInline,)
     actions = None
     change_form_outer_before_template = f"{FOLDER}/severity_before.html"
     fieldsets = (

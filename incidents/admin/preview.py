@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
-from django.db.models import Count
+from django.conf import settings
 
+from incidents import letters
 from incidents.enums import Publicity
-from incidents.forms import ComposerForm
+from incidents.forms import TellingForm
+from incidents.forms.telling import Line
+from incidents.letters import Mailing
 from incidents.words import PLACEHOLDERS
-from notifications import compiler
-from notifications.enums import Channel, Kind
+from notifications import compiler, texts
 from notifications.lint import Unsendable
-from notifications.models import Subscriber
+from notifications.outbox import Story
+from notifications.segments import Sms
 from status import publishing
 from status.enums import Level, Phase
 from status.publishing import Draft
 
-#: Characters that travel as one, and as two, in a plain text message (GSM 03.38).
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
-    "abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_GSM_TWICE = frozenset("^{}\\[~]|€\f")
 _LEFT = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+#: What fills itself for each customer is no gap in a letter.
+_LEFT_BUT_OWN = re.compile(rf"\{{\{{\s*(?!{letters.OWN}\s*\}}\}})(.*?)\s*\}}\}}", re.DOTALL)
 #: Colours of a phase on the page.
 PHASE_COLOURS = {
     Phase.INVESTIGATING: "red",
@@ -38,32 +34,12 @@ PHASE_COLOURS = {
 
 
 @dataclass(frozen=True)
-class Sms:
-    """A text message as carriers count it: one character outside the GSM alphabet halves the room."""
-
-    text: str
-
-    @property
-    def plain(self) -> bool:
-        return all(character in _GSM or character in _GSM_TWICE for character in self.text)
-
-    @property
-    def length(self) -> int:
-        """Septets in the GSM alphabet, UTF-16 units otherwise."""
-        if self.plain:
-            return sum(2 if character in _GSM_TWICE else 1 for character in self.text)
-        return len(self.text.encode("utf-16-le", "surrogatepass")) // 2
-
-    @property
-    def segments(self) -> int:
-        """How many messages it is billed as."""
-        single, each = (160, 153) if self.plain else (70, 67)
-        return 1 if self.length <= single else math.ceil(self.length / each)
-
-
-@dataclass(frozen=True)
 class Preview:
-    """What the panel beside the form shows. ``reach`` is people by channel."""
+    """What the panel beside the form shows, and the ways to tell with how many each reaches now.
+
+    ``count`` is everybody who would be told, ``in_short`` says it in words; ``counts_back``: so many
+    that the number must be typed (F23).
+    """
 
     told: bool
     draft: Draft | None = None
@@ -72,21 +48,18 @@ class Preview:
     levels: list[tuple[str, Level]] = field(default_factory=list)
     mail: compiler.Preview | None = None
     sms: Sms | None = None
-    reach: Mapping[str, int] = field(default_factory=dict)
-    tell: bool = True
+    #: The letter that the first group of customers would get, whose they are, and to whom all of them go.
+    letter: compiler.Preview | None = None
+    mailing: Mailing | None = None
+    lines: list[Line] = field(default_factory=list)
+    in_short: str = "tells nobody outside"
+    count: int = 0
+    counts_back: bool = False
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    @property
-    def email_reach(self) -> int:
-        return self.reach.get(Channel.EMAIL, 0) if self.tell else 0
 
-    @property
-    def sms_ready(self) -> bool:
-        return "sms" in Channel.values
-
-
-def preview(form: ComposerForm) -> Preview:
+def preview(form: TellingForm) -> Preview:
     """Read a form, finished or not, as the public would read it. Call ``is_valid`` first."""
     if not form.speaks:
         return Preview(told=False)
@@ -94,9 +67,11 @@ def preview(form: ComposerForm) -> Preview:
         return Preview(told=True, problems=["No brand is set up yet: add one first."])
     draft = _shown(form.draft())
     story = form.story(draft)
-    problems, mail = [], None
+    sms, problems, mail, letter = Sms(story.sms), [], None, None
     try:
-        mail = compiler.preview(story, form.brand, publishing.subject(form.brand, story))
+        letter = _letter(form, story)
+        mail = compiler.preview(story, form.brand, publishing.subject(form.brand, story, form.headline))
+        sms = texts.preview(story, form.brand, first=form.incident is None or form.incident.notice is None)
     except Unsendable as refused:
         problems = refused.problems
     return Preview(
@@ -106,21 +81,31 @@ def preview(form: ComposerForm) -> Preview:
         colour=PHASE_COLOURS.get(draft.phase, "grey"),
         levels=[(component.name, level) for component, level in form.levels.items()],
         mail=mail,
-        sms=Sms(story.sms),
-        reach=reach(form, at=form.at),
-        tell=bool(form.known("tell")),
+        sms=sms,
+        letter=letter,
+        mailing=form.mailing if letter else None,
+        lines=form.lines(segments=sms.segments),
+        in_short=form.reach.in_short(form.channels, form.mailing.count if form.asks_to_write else 0),
+        count=form.recipient_count,
+        counts_back=form.counts_back,
         problems=problems,
         warnings=_warnings(form),
     )
 
 
-def reach(form: ComposerForm, *, at: datetime) -> dict[str, int]:
-    """People by channel who would be told now, by the rule of publishing itself. One query."""
-    notice = form.incident.notice if form.incident else None
-    scope = publishing.scope(notice, form.ranked.rank if form.ranked else None, form.concerned)
-    topics = [topic.pk for topic in scope.topics]
-    people = Subscriber.objects.interested(kind=Kind.INCIDENT, rank=scope.rank, topics=topics, at=at)
-    return dict(people.order_by().values_list("channel").annotate(people=Count("pk")))
+def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
+    """What the first of the customers would read; None: no letter is written."""
+    if not form.letter or form.brand is None:
+        return None
+    hurt = form.hurt
+    theirs = form.mailing.groups[0][0] if form.mailing.groups else tuple(hurt)
+    words = letters.letter(
+        _LEFT_BUT_OWN.sub(_gap, form.letter),
+        {component: hurt[component] for component in theirs},
+        title=story.title,
+        url=story.url or settings.SITE_URL,
+    )
+    return compiler.preview_letter(words, form.brand, publishing.subject(form.brand, story))
 
 
 def _shown(draft: Draft) -> Draft:
@@ -132,7 +117,7 @@ def _gap(match: re.Match[str]) -> str:
     return f"[… {PLACEHOLDERS.get(match[1], match[1]).split(',')[0].lower()} …]"
 
 
-def _warnings(form: ComposerForm) -> list[str]:
+def _warnings(form: TellingForm) -> list[str]:
     """What is allowed, and perhaps not meant."""
     found = []
     if not form.concerned:

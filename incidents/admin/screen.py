@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from incidents.admin.deeds import meeting
 from incidents.admin.preview import PHASE_COLOURS
 from incidents.enums import OPEN, State, Verb
 from incidents.models import Incident, Obligation, TimelineEntry
-from incidents.templatetags.incidents import RANK_COLOURS
-from notifications.enums import FATE_COLOURS, UNSENT, Fate
-from notifications.models import Delivery
+from incidents.templatetags.incidents import RANK_COLOURS, some
+from notifications import progress
+from notifications.progress import Progress
 from status import reading
 from status.enums import Level, Phase
 from status.models import Impact, NoticeUpdate
@@ -62,6 +62,8 @@ class Saying:
     told: Told
     newest: NoticeUpdate
     before: list[NoticeUpdate]
+    #: How far its messages have got; None: nobody was written to.
+    progress: Progress | None = None
 
     @property
     def colour(self) -> str:
@@ -74,9 +76,10 @@ def base() -> QuerySet[Incident]:
 
 
 def screen(incident: Incident, *, by: User, at: datetime) -> dict[str, Any]:
-    """The context of the incident's screen: six queries, whatever its length."""
+    """The context of the incident's screen: nine queries at most, whatever its length."""
     owed = [Owed(row, at) for row in incident.obligations.filter(dropped_at__isnull=True)]
     entries = list(incident.timeline.select_related("by").order_by("-recorded_at", "-id"))
+    sent = progress.of_lane(incident.notice.lane) if incident.notice else []
     return {
         "incident": incident,
         "at": at,
@@ -87,9 +90,9 @@ def screen(incident: Incident, *, by: User, at: datetime) -> dict[str, Any]:
         "phase_colour": PHASE_COLOURS.get(Phase(incident.notice.phase), "grey") if incident.notice else "grey",
         "waiting": [(item, meeting(item.row, by)) for item in owed if item.row.met_at is None],
         "met": [item for item in owed if item.row.met_at],
-        "sayings": sayings(incident),
+        "sayings": sayings(incident, sent),
         "held": held(incident),
-        "fates": fates(incident),
+        **messages(sent[:1], at),
         "entries": [(entry, entry.verb in PUBLIC_VERBS, changes(entry)) for entry in entries],
         "facts": clocks(incident),
         "permalink": reading.permalink(incident.notice) if incident.notice else "",
@@ -102,19 +105,22 @@ def span_of_impact(incident: Incident, at: datetime) -> timedelta:
     return (incident.ended_at or over or at) - incident.started_at
 
 
-def sayings(incident: Incident) -> list[Saying]:
-    """Public updates, newest first, corrections folded in. One query."""
+def sayings(incident: Incident, sent: Iterable[Progress] = ()) -> list[Saying]:
+    """Public updates, newest first, corrections folded in, each with its messages of ``sent``. One query."""
     if incident.notice is None:
         return []
     rows = {row.pk: row for row in incident.notice.updates.all()}
     followed = {row.corrects_id: row for row in rows.values() if row.corrects_id}
     roots = {row.public_id: row for row in rows.values() if row.corrects_id is None}
+    # Told at the very moment they were posted.
+    by_moment = {update.published_at: update for update in reversed(list(sent))}
     found = []
     for told in reading.told(rows.values()):
         chain = [roots[told.public_id]]
         while next_row := followed.get(chain[-1].pk):
             chain.append(next_row)
-        found.append(Saying(told, chain[-1], chain[-2::-1]))
+        announced = next((by_moment[row.posted_at] for row in chain if row.posted_at in by_moment), None)
+        found.append(Saying(told, chain[-1], chain[-2::-1], announced))
     return found
 
 
@@ -125,20 +131,10 @@ def held(incident: Incident) -> list[tuple[str, Level]]:
     return [(row.component.name, Level(row.level)) for row in ordered]
 
 
-def fates(incident: Incident) -> list[tuple[str, int, str]]:
-    """Messages about it by fate: (words, how many, colour). One query."""
-    if incident.notice is None:
-        return []
-    sent = Delivery.objects.filter(announcement__lane=incident.notice.lane)
-    counts = dict(sent.order_by().values_list("fate").annotate(Count("pk")))
-    # Why a message waits is for the delivery log; here it is on its way.
-    waiting = sum(counts.pop(fate, 0) for fate in ON_THEIR_WAY)
-    told = [(ON_THEIR_WAY_WORDS, waiting, "blue")] if waiting else []
-    return told + [(fate.label, counts[fate], FATE_COLOURS[fate]) for fate in Fate if counts.get(fate)]
-
-
-ON_THEIR_WAY = (*UNSENT, Fate.SENDING)
-ON_THEIR_WAY_WORDS = "On their way"
+def messages(newest: Sequence[Progress], at: datetime) -> dict[str, Any]:
+    """The context of the card that says how far the newest update has got; it asks again by itself."""
+    update = newest[0] if newest else None
+    return {"update": update, "pace": update.pace(at) if update else 0}
 
 
 def clocks(incident: Incident) -> list[tuple[str, datetime | None, str]]:
@@ -165,6 +161,8 @@ def changes(entry: TimelineEntry) -> list[str]:
             told.append(" → ".join(map(str, policies)))
     elif facts.get("severity"):
         told.append(f"{facts['severity']} of {facts.get('policy', '')}")
+    if facts.get("customers"):
+        told.append(f"{facts.get('letters')} to {some(facts['customers'])}")
     if facts.get("phase"):
         told.append(Phase(facts["phase"]).label)
     told.extend(f"{name}: {Level(level).label.lower()}" for name, level in (facts.get("levels") or {}).items())

@@ -16,6 +16,7 @@ from .acts import (
 from .base import ActForm
 from .composer import ComposerForm
 from .declaring import DeclareForm
+from .telling import TellingForm
 
 __all__ = [
     "AcknowledgeForm",
@@ -31,5 +32,6 @@ __all__ = [
     "ReopenForm",
     "ResolveForm",
     "SeverityForm",
+    "TellingForm",
     "UpdateForm",
 ]

@@ -10,10 +10,9 @@ from typing import Any
 from django import forms
 from django.utils.functional import cached_property
 
-from incidents.models import Incident, Severity, UpdateTemplate
+from incidents.models import Incident, UpdateTemplate
 from incidents.words import Facts, check_filled, check_voice
 from notifications.lint import Unsendable, lint_for
-from notifications.models import Brand
 from notifications.outbox import Story
 from status import ledger, publishing
 from status.enums import Level, Phase
@@ -27,6 +26,7 @@ from .base import ActForm, words
 from .composer import ComposerForm
 from .levels import Levels
 from .moments import Moment, not_before
+from .telling import TellingForm
 
 #: Where words about a false alarm start.
 HARMLESS = "This was a false alarm: our services were not affected."
@@ -61,24 +61,6 @@ class OfIncident(ComposerForm):
             return getattr(self.incident, name)
         return super().known(name, default)
 
-    @property
-    def brand(self) -> Brand | None:
-        return self.incident.brand if self.incident else None
-
-    @property
-    def ranked(self) -> Severity | None:
-        return self.incident.severity if self.incident else None
-
-    @cached_property
-    def attached(self) -> list[Component]:
-        """Components that its notice concerns so far."""
-        notice = self.incident.notice if self.incident else None
-        return list(notice.components.select_related("topic")) if notice else []
-
-    @property
-    def concerned(self) -> list[Component]:
-        return list(dict.fromkeys([*self.attached, *self.levels]))
-
     def story(self, draft: Draft) -> Story:
         assert self.incident is not None
         if self.incident.notice is None:
@@ -98,7 +80,7 @@ class UpdateForm(OfIncident):
             data, at=at, incident=incident, initial=start | (options.pop("initial", None) or {}), **options
         )
         shown = Component.objects.shown() | Component.objects.filter(pk__in=self.held)
-        self.components = levels_.in_order(shown.distinct().select_related("group", "topic"))
+        self.components = levels_.in_order(shown.distinct().select_related("topic", "group__topic"))
         self.fields["levels"] = Levels(self.components)
         self.initial.setdefault("levels", self.starting_levels())
 
@@ -145,6 +127,7 @@ class ResolveForm(OfIncident):
 
     phases = (Phase.RESOLVED,)
     promises = False
+    ends = True
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
         start = {"ended_at": incident.mitigated_at or at}
@@ -157,13 +140,12 @@ class ResolveForm(OfIncident):
 
     @cached_property
     def levels(self) -> Mapping[Component, Level]:
-        """What is left when this incident lets go: others may hold a component down still."""
         assert self.incident is not None
-        others = Impact.objects.open().real().filter(component__in=self.attached).exclude(source=self.incident.source)
-        left: dict[int, list[str]] = {}
-        for component_id, level in others.values_list("component_id", "level"):
-            left.setdefault(component_id, []).append(level)
-        return {component: Level.gravest(left.get(component.pk, [])) for component in self.attached}
+        return left_by(self.incident, self.attached)
+
+    @property
+    def hurt(self) -> Mapping[Component, Level]:
+        return {component: self.held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
 
     @property
     def facts(self) -> Facts:
@@ -179,39 +161,90 @@ class ResolveForm(OfIncident):
         return cleaned
 
 
-class FalseAlarmForm(ActForm):
+class FalseAlarmForm(TellingForm):
     """Nothing was wrong: those who were told are told so (R-203)."""
 
+    ends = True
+
     body = words("Words for those who were told", rows=5, error_messages={"required": "Say why it was a false alarm."})
-    tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start = {"body": HARMLESS + SORRY * incident.brand.apologise} if incident.notice else {}
-        super().__init__(data, at=at, incident=incident, initial=start, **options)
+        start: dict[str, Any] = {"body": HARMLESS + SORRY * incident.brand.apologise} if incident.notice else {}
+        # Whoever heard nothing of it need not hear that it was nothing.
+        start["wires"] = incident.notice.told_channels if incident.notice else []
+        super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
         if not incident.notice:
             self.fields["body"].label = "Why was it a false alarm? Only colleagues read this."
 
-    def clean_body(self) -> str:
-        return sendable(str(self.cleaned_data["body"]).strip(), self.incident)
+    @property
+    def speaks(self) -> bool:
+        return self.notice is not None
+
+    @cached_property
+    def levels(self) -> Mapping[Component, Level]:
+        assert self.incident is not None
+        return left_by(self.incident, self.attached)
+
+    @property
+    def hurt(self) -> Mapping[Component, Level]:
+        assert self.incident is not None
+        held = ledger.held_by(self.incident.source)
+        return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
+
+    def known(self, name: str, default: Any = None) -> Any:
+        return self.incident.title if name == "title" and self.incident else super().known(name, default)
+
+    def draft(self) -> Draft:
+        return Draft(Phase.RESOLVED, str(self.known("body") or "").strip())
+
+    def story(self, draft: Draft) -> Story:
+        assert self.notice is not None
+        return publishing.draft_update_story(self.notice, draft, levels=self.levels, at=self.at)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        check_words(self, cleaned)
+        return cleaned
 
 
-class CorrectForm(ActForm):
+class CorrectForm(TellingForm):
     """Better words for an update that is out; the old ones stay in both books (R-205)."""
+
+    quietly = True
+    writes = False
+    headline = publishing.CORRECTION
 
     body = words(
         "The corrected words", rows=9, error_messages={"required": "Words cannot be taken back, only improved."}
     )
-    tell = forms.BooleanField(required=False, initial=False, label="Tell subscribers that it was corrected")
 
-    def __init__(self, data: Any = None, *, update: NoticeUpdate, **options: Any) -> None:
+    def __init__(
+        self, data: Any = None, *, at: datetime, incident: Incident, update: NoticeUpdate, **options: Any
+    ) -> None:
         self.update = update
-        super().__init__(data, initial={"body": update.body}, **options)
+        assert incident.notice is not None
+        # Whoever did not read the old words need not hear that they were corrected.
+        start = {"body": update.body, "wires": incident.notice.told_channels}
+        super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
 
-    def clean_body(self) -> str:
-        body = str(self.cleaned_data["body"]).strip()
-        if body == self.update.body.strip():
-            raise forms.ValidationError("These are the same words. Change something, or go back.", code="same")
-        return sendable(body, self.incident)
+    @cached_property
+    def levels(self) -> Mapping[Component, Level]:
+        held = ledger.levels(self.attached)
+        return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
+
+    def draft(self) -> Draft:
+        body = str(self.known("body") or "").strip()
+        return Draft(Phase(self.update.phase), body, next_update_by=self.update.next_update_by)
+
+    def story(self, draft: Draft) -> Story:
+        return publishing.draft_correction_story(self.update, draft.body, at=self.at)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        check_words(self, cleaned)
+        if cleaned.get("body") == self.update.body.strip():
+            self.add_error("body", "These are the same words. Change something, or go back.")
+        return cleaned
 
 
 class NoteForm(ActForm):
@@ -289,17 +322,33 @@ class SeverityForm(ActForm):
         return cleaned
 
 
-def sendable(body: str, incident: Incident | None) -> str:
-    """Words that may go out as they are. Raises ``ValidationError`` naming what may not (R-111, R-206)."""
-    check_filled(body)
-    if incident and incident.notice:
-        check_voice(body, incident.brand)
-        check_links(body)
-        try:
-            lint_for(incident.brand, [body])
-        except Unsendable as refused:
-            raise forms.ValidationError(refused.problems, code="unsendable") from None
-    return body
+def left_by(incident: Incident, components: list[Component]) -> dict[Component, Level]:
+    """What is left when the incident lets go: others may hold a component down still. One query."""
+    others = Impact.objects.open().real().filter(component__in=components).exclude(source=incident.source)
+    left: dict[int, list[str]] = {}
+    for component_id, level in others.values_list("component_id", "level"):
+        left.setdefault(component_id, []).append(level)
+    return {component: Level.gravest(left.get(component.pk, [])) for component in components}
+
+
+def check_words(form: ActForm, cleaned: dict[str, Any]) -> None:
+    """Refuse words that may not go out as they are, naming what may not (R-111, R-206).
+
+    Not before the form has read them: the preview shows them all the same.
+    """
+    if "body" not in cleaned:
+        return
+    cleaned["body"] = body = str(cleaned["body"]).strip()
+    try:
+        check_filled(body)
+        if form.incident and form.incident.notice:
+            check_voice(body, form.incident.brand)
+            check_links(body)
+            lint_for(form.incident.brand, [body])
+    except Unsendable as refused:
+        form.add_error("body", forms.ValidationError(refused.problems, code="unsendable"))
+    except forms.ValidationError as refused:
+        form.add_error("body", refused)
 
 
 def check_happened(form: ActForm, name: str, cleaned: dict[str, Any]) -> None:

@@ -10,10 +10,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
 
+from incidents import letters
 from incidents.models import Severity, UpdateTemplate
 from incidents.words import PLACEHOLDERS, Facts, check_filled, check_voice, fill, find_placeholders
 from notifications.lint import Unsendable, lint_for
-from notifications.models import Brand
 from notifications.outbox import Story
 from notifications.validators import prose
 from status import publishing
@@ -22,9 +22,10 @@ from status.markup import check_links
 from status.models import Component
 from status.publishing import SMS_LENGTH, Draft
 
-from .base import LONGEST, ActForm, line, words
+from .base import LONGEST, line, words
 from .moments import Moment
-from .severities import cadence, day_of_review, mails, owed_review
+from .severities import cadence, day_of_review, owed_review
+from .telling import TellingForm
 
 #: Blanks that only a person can fill; each has a field of its own, shown while the words ask for it.
 DATE = "postmortem_date"
@@ -48,7 +49,7 @@ CHIPS = (15, 30, 60)
 AT, NONE = "at", "none"
 
 
-class ComposerForm(ActForm):
+class ComposerForm(TellingForm):
     """Words for the public, with everything that fills them.
 
     ``templates`` are what may be chosen from; ``level`` is the severity whose cadence is promised
@@ -61,7 +62,7 @@ class ComposerForm(ActForm):
     template = forms.ModelChoiceField(UpdateTemplate.objects.none(), required=False, label="Start from")
     body = words("Words for the public", rows=9, required=False)
     sms = words("Text message", rows=2, longest=SMS_LENGTH, required=False)
-    tell = forms.BooleanField(required=False, initial=True, label="Tell subscribers")
+    own_letter = words("Letter to Enterprise customers", rows=9, required=False)
 
     def __init__(
         self, data: Any = None, *, templates: Iterable[UpdateTemplate], level: Severity | None, **options: Any
@@ -69,19 +70,18 @@ class ComposerForm(ActForm):
         # Only a resolution says when a post-mortem follows, and only if one is owed.
         incident = options.get("incident") if Phase.RESOLVED in self.phases else None
         review = owed_review(level, incident, options["at"]) if level and incident else None
-        self.templates, self.level = list(templates), level
+        self.templates = list(templates)
         if incident:
             self.templates.sort(key=lambda template: (DATE in find_placeholders(template.body)) != bool(review))
-        #: What could be read so far; errors that ``clean`` finds do not take it away from the preview.
-        self.read: dict[str, Any] = {}
         chosen = self._first_template()
-        start: dict[str, Any] = {"phase": self.phases[0], "promise": self._default_promise(), "tell": mails(level)}
+        start: dict[str, Any] = {"phase": self.phases[0], "promise": str(cadence(level) or 60)}
         if level and review:
             start[f"blank_{DATE}"] = day_of_review(review, level, options["at"])
         if chosen:
             start |= {"template": chosen.pk, "phase": chosen.phase, "body": chosen.body.strip(), "sms": chosen.sms}
+        start["own_letter"] = letter_of(chosen)
         options["initial"] = start | (options.get("initial") or {})
-        super().__init__(data, **options)
+        super().__init__(data, level=level, **options)
         self._add_fields()
 
     def _add_fields(self) -> None:
@@ -123,9 +123,6 @@ class ComposerForm(ActForm):
         wanted = cadence(self.level)
         return {wanted} if wanted else set()
 
-    def _default_promise(self) -> str:
-        return str(cadence(self.level) or 60)
-
     def _first_template(self) -> UpdateTemplate | None:
         for phase in self.phases:
             for template in self.templates:
@@ -152,21 +149,6 @@ class ComposerForm(ActForm):
         chosen = self.known("levels") or {}
         return {component: level for component, level in chosen.items() if level != Level.OPERATIONAL}
 
-    @property
-    def brand(self) -> Brand | None:
-        """Who speaks; None before a brand is set up."""
-        return None
-
-    @property
-    def ranked(self) -> Severity | None:
-        """The severity that decides who is told."""
-        return self.level
-
-    @property
-    def concerned(self) -> list[Component]:
-        """Components whose subscribers are told; none: everybody."""
-        return list(self.levels)
-
     def story(self, draft: Draft) -> Story:
         """What subscribers would read."""
         title, started_at = self.known("title", "") or "(no title yet)", self.known("started_at") or self.at
@@ -175,7 +157,7 @@ class ComposerForm(ActForm):
         )
 
     @property
-    def promised(self) -> datetime | None:
+    def promised(self) -> datetime | None:  # type: ignore[override]  # follows from what is chosen
         """The promise as a moment (UTC, to the minute); None: no fixed time, or not known yet."""
         choice = self.known("promise", "")
         if choice == AT:
@@ -184,12 +166,6 @@ class ComposerForm(ActForm):
         if not str(choice).isdigit():
             return None
         return (self.at + timedelta(minutes=int(choice))).replace(second=0, microsecond=0)
-
-    def known(self, name: str, default: Any = None) -> Any:
-        """A cleaned value, even of words that may not be published yet; before the form is sent, its first value."""
-        if self.is_bound:
-            return self.read.get(name, default)
-        return self.get_initial_for_field(self.fields[name], name) if name in self.fields else default
 
     def as_values(self) -> dict[str, str]:
         """Everything that fills a placeholder: the facts, and the blanks a person filled."""
@@ -215,9 +191,19 @@ class ComposerForm(ActForm):
         untouched = any(written == template.sms.strip() for template in self.templates)
         return "" if untouched and find_placeholders(filled) else filled
 
+    def letter_words(self) -> str:
+        known = self.as_values()
+        known.pop(letters.OWN, None)
+        if self.brand:
+            known["support"] = letters.support(self.brand)
+        # The words for the public may ask for what a customer uses, too.
+        written = fill(str(self.known("own_letter") or "").strip(), {"update": str(self.known("body") or "").strip()})
+        return fill(written, known)
+
     def blanks(self) -> list[tuple[forms.BoundField, bool]]:
         """The fields for blanks, and whether the words ask for them now."""
-        asked = find_placeholders(f"{self['body'].value() or ''} {self._sms({})}")
+        letter = self["own_letter"].value() if self.asks_to_write else ""
+        asked = find_placeholders(f"{self['body'].value() or ''} {self._sms({})} {letter or ''}")
         return [
             (field, name in asked or bool(field.errors))
             for name, field in ((name, self[f"blank_{name}"]) for name in BLANKS)
@@ -225,14 +211,8 @@ class ComposerForm(ActForm):
 
     # --- what is refused ---
 
-    @property
-    def speaks(self) -> bool:
-        """Whether what is being asked says something in public."""
-        return True
-
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        self.read = dict(cleaned)
+        cleaned = super().clean()
         if self.speaks:
             self._check_promise(cleaned)
             self._check_words(cleaned)
@@ -250,7 +230,17 @@ class ComposerForm(ActForm):
         draft = self.draft()
         if "body" in cleaned and not draft.body:
             self.add_error("body", ValidationError("Say something: these words are what customers read.", "required"))
-        for name, text, longest in (("body", draft.body, LONGEST), ("sms", draft.sms, SMS_LENGTH)):
+        # Each customer's own components fill the rest of a letter.
+        letter = fill(self.letter, {letters.OWN: "…"})
+        if self.asks_to_write and "own_letter" in cleaned and not letter:
+            self.add_error(
+                "own_letter", ValidationError("Say what it means for them, or write no letters.", "required")
+            )
+        for name, text, longest in (
+            ("body", draft.body, LONGEST),
+            ("sms", draft.sms, SMS_LENGTH),
+            ("own_letter", letter, LONGEST),
+        ):
             if name in cleaned:
                 self._check_text(name, text, longest)
         if not self.errors:
@@ -259,7 +249,7 @@ class ComposerForm(ActForm):
     def _check_text(self, name: str, text: str, longest: int) -> None:
         try:
             prose(text)
-            if name == "body":
+            if name != "sms":
                 # A text message is plain: only what is rendered can lose a target.
                 check_links(text)
             if self.brand:
@@ -286,7 +276,7 @@ class ComposerForm(ActForm):
         if self.brand is None:
             return
         try:
-            lint_for(self.brand, [str(self.facts.title), draft.body, draft.sms])
+            lint_for(self.brand, [str(self.facts.title), draft.body, draft.sms, fill(self.letter, {letters.OWN: "…"})])
         except Unsendable as refused:
             for problem in refused.problems:
                 self.add_error("body", ValidationError(problem, "unsendable"))
@@ -294,6 +284,11 @@ class ComposerForm(ActForm):
     def selves(self) -> list[str]:
         """Names of the placeholders that this form fills by itself, for its own explanation."""
         return [name for name in PLACEHOLDERS if name not in BLANKS and (self.promises or name != "next_update")]
+
+
+def letter_of(template: UpdateTemplate | None) -> str:
+    """The words of a letter to start from."""
+    return (template.letter.strip() if template else "") or letters.DEFAULT
 
 
 def span(minutes: int) -> str:

@@ -58,7 +58,7 @@ class DeclareForm(ComposerForm):
             coerce=lambda value: next(brand for brand in self.brands if brand.pk == int(value)),
             error_messages={"required": "No brand is set up yet: add one first."},
         )
-        self.components = levels_.in_order(Component.objects.shown().select_related("group", "topic"))
+        self.components = levels_.in_order(Component.objects.shown().select_related("topic", "group__topic"))
         self.fields["levels"] = Levels(self.components)
         self.order_fields(["severity", "title", "started_at", "detected_at", "origin", "brand", "levels", "publish"])
 

@@ -11,7 +11,7 @@ from django import forms
 from django.db.models import Q
 
 from incidents import clock, workhours
-from incidents.enums import Audience, Condition, DutyKind, Publicity, Setting, Standing, Unit, Wire
+from incidents.enums import Condition, DutyKind, Publicity, Standing, Unit
 from incidents.models import Duty, Incident, PolicyVersion, Severity
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60}
@@ -111,12 +111,6 @@ def day_of_review(duty: Duty, level: Severity, at: datetime) -> str:
 def is_told(level: Severity | None) -> bool:
     """Whether the form starts with "publish now": unless the policy keeps this level inside."""
     return level is None or level.publicity not in (Publicity.INTERNAL, Publicity.NEVER)
-
-
-def mails(level: Severity | None) -> bool:
-    """Whether the form starts with "tell subscribers": the channel grid says on; "ask" waits for a person (R-112)."""
-    wanted = {(Wire.EMAIL, Audience.PUBLIC, Setting.ON)}
-    return level is None or any((r.wire, r.audience, r.setting) in wanted for r in level.channel_rules.all())
 
 
 def in_short(level: Severity) -> str:

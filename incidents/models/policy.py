@@ -311,6 +311,11 @@ class UpdateTemplate(models.Model):
     title = models.CharField(max_length=120, blank=True, help_text="Suggested title of the incident.")
     body = models.TextField(max_length=5000, help_text="Markdown with {{placeholders}}.")
     sms = models.CharField(max_length=480, blank=True)
+    letter = models.TextField(
+        max_length=5000,
+        blank=True,
+        help_text="To contacts of Enterprise customers. Blank: the words above, and what they mean for this customer.",
+    )
     position = models.PositiveSmallIntegerField(default=0)
 
     history = HistoricalRecords()

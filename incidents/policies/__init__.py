@@ -2,12 +2,14 @@
 
 from incidents.models.policy import PolicyError
 
+from .channels import Cells, set_channels
 from .loading import Loaded, load_presets
 from .offered import offer_first
 from .table import Overview, differences, overview
 from .versions import confirm, flaws, in_force, put_in_force, revise
 
 __all__ = [
+    "Cells",
     "Loaded",
     "Overview",
     "PolicyError",
@@ -20,4 +22,5 @@ __all__ = [
     "overview",
     "put_in_force",
     "revise",
+    "set_channels",
 ]

@@ -142,6 +142,10 @@ def _duty(level: Severity, row: Mapping[str, Any], owners: Mapping[str, str]) ->
 
 def _templates(policy: Policy, preset: Mapping[str, Any]) -> list[UpdateTemplate]:
     return [
-        UpdateTemplate(policy=policy, position=position, **{**row, "body": row["body"].strip()})
+        UpdateTemplate(
+            policy=policy,
+            position=position,
+            **{name: value.strip() if name in ("body", "letter") else value for name, value in row.items()},
+        )
         for position, row in enumerate(preset["templates"])
     ]

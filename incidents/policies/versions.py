@@ -10,8 +10,9 @@ from typing import TypeVar
 from django.contrib.auth.models import User
 from django.db import models, transaction
 
+from incidents import grid
 from incidents.clock import calendar_of
-from incidents.enums import Standing
+from incidents.enums import Setting, Standing, Wire
 from incidents.models import ChannelRule, Contradiction, Duty, Policy, PolicyVersion, Severity, SupportTarget
 from incidents.models.policy import PolicyError
 from incidents.severities import spellings
@@ -80,18 +81,33 @@ def confirm(point: Contradiction, *, by: User, at: datetime) -> None:
 
 def flaws(version: PolicyVersion) -> list[str]:
     """What keeps a version from being put in force, one sentence each."""
-    levels = list(version.severities.all())
+    levels = list(version.severities.prefetch_related("channel_rules"))
     incidents = [level for level in levels if not level.is_maintenance]
     found = [] if incidents else ["It has no severity."]
     ranks = Counter(level.rank for level in incidents)
     found += [f"Rank {rank} is given to {count} severities." for rank, count in sorted(ranks.items()) if count > 1]
     spelled = Counter(spelling for level in levels for spelling in spellings(level))
     found += [f"“{spelling}” means {count} severities." for spelling, count in sorted(spelled.items()) if count > 1]
+    found += [flaw for level in levels for flaw in _disagreements(level)]
     try:
         calendar_of(version)
     except ValueError as error:
         found.append(str(error))
     return found
+
+
+def _disagreements(level: Severity) -> list[str]:
+    """Where what the level says of itself is not what its row of the channel grid does."""
+    said = grid.cells(level)
+    promised = (
+        (level.direct_enterprise, grid.LETTERS, "Enterprise mailed directly"),
+        (level.banner, Wire.BANNER.value, "In-app banner"),
+    )
+    return [
+        f"{level.short}: “{words}” is {'ticked' if flag else 'not ticked'}, but its channels say otherwise."
+        for flag, cell, words in promised
+        if flag != (said.get(cell, Setting.OFF) != Setting.OFF)
+    ]
 
 
 def _lock(policy: Policy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from django import template
@@ -86,6 +87,13 @@ def distance(at: datetime, now: datetime) -> str:
 def count(number: int) -> str:
     """``1,204``."""
     return f"{number:,}"
+
+
+@register.filter
+def some(names: Sequence[str], shown: int = 8) -> str:
+    """``ACME, Bits and 4 more``."""
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 @register.filter

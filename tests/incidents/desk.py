@@ -52,6 +52,8 @@ def sent(response: HttpResponse) -> dict[str, Any]:
         value = form.fields[name].prepare_value(form[name].value())
         if name == "levels":
             data |= {f"levels-{pk}": level for pk, level in (value or {}).items()}
+        elif isinstance(value, list):
+            data[name] = [str(one) for one in value]
         elif value not in (None, False):
             data[name] = "on" if value is True else str(value)
     return data

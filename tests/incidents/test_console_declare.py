@@ -96,7 +96,7 @@ def test_kept_internal_nothing_is_said_and_no_component_moves(ann: Client) -> No
 
 def test_without_telling_the_page_shows_it_and_nobody_is_mailed(ann: Client) -> None:
     data = full(ann)
-    del data["tell"]
+    del data["wires"]
     ann.post(ADD, data)
     assert (Notice.objects.count(), Announcement.objects.count()) == (1, 0)
 
@@ -339,7 +339,7 @@ def test_preview_without_a_script_keeps_everything_and_writes_nothing(ann: Clien
     scene.subscriber()
     response = ann.post(ADD, full(ann, _preview="1"))
     shown = response.context["preview"]
-    assert (shown.title, shown.email_reach) == ("API is not answering", 1)
+    assert (shown.title, shown.count) == ("API is not answering", 1)
     assert desk.sent(response)["title"] == "API is not answering"
     assert (Incident.objects.count(), Announcement.objects.count()) == (0, 0)
 
@@ -367,17 +367,6 @@ class _Counter:
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.seen += 1
         return execute(sql, params, many, context)
-
-
-@pytest.mark.parametrize(("setting", "told"), [("on", True), ("ask", False), ("off", False), (None, False)])
-def test_r112_the_channel_grid_presets_whether_subscribers_are_told(
-    client: Client, db: None, setting: Any, told: bool
-) -> None:
-    scene.brand()
-    level = scene.severity("P1", 2, mail=setting)
-    Policy.objects.filter(pk=level.version.policy_id).update(is_default=True)
-    desk.sit(client, *desk.ALL)
-    assert ("tell" in desk.opened(client, ADD)) is told
 
 
 def test_a_text_message_that_nobody_touched_is_never_in_the_way(ann: Client) -> None:

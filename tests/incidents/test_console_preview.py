@@ -9,7 +9,6 @@ import time_machine
 from django.apps import apps
 from django.test import Client
 
-from incidents.admin.preview import Sms
 from incidents.enums import Publicity
 from incidents.forms import DeclareForm
 from incidents.models import Severity
@@ -61,7 +60,10 @@ def test_it_shows_page_mail_and_text_message_and_writes_nothing(ann: Client) -> 
     assert shown.levels == [("API", Level.MAJOR)]
     assert shown.mail.subject == "[Northwind] Investigating: API is slow"
     assert "Calls are slow." in shown.mail.text
-    assert (shown.sms.text, shown.sms.segments) == ("Investigating: API is slow. Calls are slow.", 1)
+    assert (shown.sms.text, shown.sms.segments) == (
+        "Northwind: Investigating: API is slow. Calls are slow.\nReply STOP to end",
+        1,
+    )
     assert shown.warnings == shown.problems == []
 
 
@@ -78,7 +80,7 @@ def test_it_counts_whom_severity_and_components_reach(ann: Client) -> None:
 
     def reach(*affected: Component, **changes: Any) -> int:
         answer = ann.post(LOOK, typed(ann, *affected, **changes))
-        count: int = answer.context["preview"].email_reach
+        count: int = answer.context["preview"].count
         return count
 
     p1 = str(Severity.objects.get(code="P1").pk)
@@ -87,7 +89,7 @@ def test_it_counts_whom_severity_and_components_reach(ann: Client) -> None:
     assert reach(api, web, severity=p1) == 3
     assert reach(severity=p1) == 3
     assert reach(api, severity=str(worst.pk)) == 3
-    assert reach(api, severity=p1, tell="") == 0
+    assert reach(api, severity=p1, wires=[]) == 0
 
 
 def test_beside_the_button_stands_how_many_it_reaches(ann: Client) -> None:
@@ -95,7 +97,7 @@ def test_beside_the_button_stands_how_many_it_reaches(ann: Client) -> None:
     scene.subscriber()
     for changes, words in (
         ({}, "mails 1 person"),
-        ({"tell": ""}, "mails nobody"),
+        ({"wires": []}, "tells nobody"),
         ({"publish": "later"}, "tells nobody outside"),
     ):
         page = " ".join(
@@ -103,10 +105,6 @@ def test_beside_the_button_stands_how_many_it_reaches(ann: Client) -> None:
         )
         assert f"data-reach-here>{words} </p>" in page
         assert f'data-reach="{words} "' in page
-
-
-def test_it_says_that_sms_is_not_set_up(ann: Client) -> None:
-    assert "not set up" in ann.post(LOOK, typed(ann)).content.decode()
 
 
 def test_what_is_still_blank_is_shown_as_a_gap(ann: Client) -> None:
@@ -160,7 +158,7 @@ def test_an_update_shows_the_whole_story_and_reaches_all_who_were_concerned(ann:
     before = rows()
     shown = ann.post(url + "preview/", data).context["preview"]
     assert rows() == before
-    assert shown.email_reach == 2
+    assert shown.count == 2
     assert "Found it." in shown.mail.text
     assert "We are looking into it." in shown.mail.text
 
@@ -197,7 +195,7 @@ def test_hostile_words_are_harmless_wherever_they_are_shown(ann: Client, evil: s
     """S09: form, preview, screen, list and dashboard. A browser reads no element that we did not write."""
     data = typed(ann, scene.component("API"), title=evil[:120], body=evil + " ok", sms=evil)
     pages = [ann.post(LOOK, data), ann.post(ADD, data | {"_preview": "1"})]
-    incident = scene.incident(title=evil[:120], draft=scene.draft(evil + " ok"), tell=False)
+    incident = scene.incident(title=evil[:120], draft=scene.draft(evil + " ok"), channels=())
     pages += [ann.get(url) for url in (desk.screen_of(incident), "/admin/incidents/incident/", "/admin/")]
     pages += [ann.get(desk.act_on(incident, slug)) for slug in ("update", "resolve", "note")]
     for page in pages:
@@ -224,28 +222,6 @@ def test_no_script_of_the_page_is_inline(ann: Client) -> None:
         assert " onclick=" not in html
 
 
-@pytest.mark.parametrize(
-    ("text", "length", "segments", "plain"),
-    [
-        ("", 0, 1, True),
-        ("a" * 160, 160, 1, True),
-        ("a" * 161, 161, 2, True),
-        ("a" * 306, 306, 2, True),
-        ("a" * 307, 307, 3, True),
-        ("€" * 80, 160, 1, True),
-        ("[ok]", 6, 1, True),
-        ("“" * 70, 70, 1, False),
-        ("“" * 71, 71, 2, False),
-        ("🔥" * 35, 70, 1, False),
-        ("🔥" * 36, 72, 2, False),
-        ("é" * 160, 160, 1, True),
-        ("ê" * 71, 71, 2, False),
-    ],
-)
-def test_a_text_message_is_counted_as_carriers_do(text: str, length: int, segments: int, plain: bool) -> None:
-    assert (Sms(text).length, Sms(text).segments, Sms(text).plain) == (length, segments, plain)
-
-
 def test_an_unsent_form_previews_nothing_by_itself(ann: Client) -> None:
-    assert "preview" not in ann.get(ADD).context
+    assert ann.get(ADD).context["preview"] is None
     assert DeclareForm(at=NOW).is_bound is False

@@ -12,11 +12,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from incidents import lifecycle
-from incidents.admin.screen import ON_THEIR_WAY
 from incidents.enums import DutyKind, Verb
 from incidents.models import Incident, TimelineEntry
-from notifications.enums import Channel, Fate, Pool
+from notifications import progress
+from notifications.enums import FINAL, UNSENT, Channel, Fate, Pool
+from notifications.fates import Group
 from notifications.models import Announcement, Delivery
+from notifications.progress import Progress
 from status.enums import Level, Phase
 from tests import scene
 from tests.incidents import desk
@@ -84,32 +86,108 @@ def test_deeds_of_nobody_are_the_systems(ann: Client) -> None:
     assert "by the system" in html
 
 
-def test_messages_are_counted_by_fate(ann: Client) -> None:
-    incident = scene.incident()
-    news = Announcement.objects.get()
-    for n, fate in enumerate((Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, *ON_THEIR_WAY)):
+def sent(incident: Incident, *fates: Fate, channel: Channel = Channel.EMAIL) -> Announcement:
+    """One message of its newest update for each fate."""
+    assert incident.notice is not None
+    update = Announcement.objects.filter(lane=incident.notice.lane).latest("seq")
+    Announcement.objects.update(expanded_at=NOW)
+    for n, fate in enumerate(fates):
         Delivery.objects.create(
-            announcement=news,
-            subscriber=scene.subscriber(f"r{n}@example.com"),
-            channel=Channel.EMAIL,
+            announcement=update,
+            subscriber=scene.subscriber(f"{channel}{update.seq}{n}@example.com", channel=channel),
+            channel=channel,
             pool=Pool.NEWS,
             fate=fate,
             next_at=NOW,
             created_at=NOW,
-            settled_at=None if fate in ON_THEIR_WAY else NOW,
+            settled_at=NOW if fate in FINAL else None,
         )
-    assert ann.get(desk.screen_of(incident)).context["fates"] == [
-        ("On their way", 4, "blue"),
-        ("Handed to relay", 2, "green"),
-        ("Failed", 1, "red"),
-    ]
-    assert ann.get(DASHBOARD).context["health"] == {"untaken": 1, "waiting": 4, "sent": 2, "failed": 1}
+    return update
+
+
+def bars(progress: Progress) -> dict[str, dict[Group, int]]:
+    lines = [progress.whole, *progress.lines]
+    return {line.label: {share.group: share.count for share in line.present} for line in lines}
+
+
+WAITING = (*UNSENT, Fate.SENDING)
+
+
+def test_the_newest_update_shows_how_far_it_is_by_channel(ann: Client) -> None:
+    incident = scene.incident()
+    sent(incident, Fate.ACCEPTED, Fate.ACCEPTED, Fate.DEAD, *WAITING)
+    sent(incident, Fate.DELIVERED, Fate.SUPPRESSED, channel=Channel.SMS)
+    context = ann.get(desk.screen_of(incident)).context
+    assert bars(context["update"]) == {
+        "All channels": {Group.GONE: 3, Group.WAITING: 5, Group.TROUBLE: 1, Group.LEFT_OUT: 1},
+        "E-mail": {Group.GONE: 2, Group.WAITING: 5, Group.TROUBLE: 1},
+        "SMS": {Group.GONE: 1, Group.LEFT_OUT: 1},
+    }
+    assert ann.get(DASHBOARD).context["health"] == {"untaken": 0, "waiting": 5, "sent": 3, "failed": 1}
+
+
+def test_each_update_of_the_timeline_shows_its_own_messages(ann: Client) -> None:
+    incident = scene.incident()
+    sent(incident, Fate.ACCEPTED)
+    lifecycle.post_update(incident, scene.draft("Still on it."), levels={}, by=None, at=NIGHT + minutes(10))
+    sent(incident, Fate.PENDING, Fate.DEAD)
+    newest, first = ann.get(desk.screen_of(incident)).context["sayings"]
+    assert bars(newest.progress)["All channels"] == {Group.WAITING: 1, Group.TROUBLE: 1}
+    assert bars(first.progress)["All channels"] == {Group.GONE: 1}
+
+
+def test_the_card_asks_again_while_something_moves_and_then_stops(ann: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a script the numbers simply stand there."""
+    # However slow the machine is.
+    monkeypatch.setattr(progress, "SHARE_OF_TIME", float("inf"))
+    incident = scene.incident()
+    again = f"/admin/incidents/incident/{incident.pk}/messages/"
+    unexpanded = ann.get(desk.screen_of(incident)).content.decode()
+    assert f'hx-get="{again}" hx-trigger="every 30s"' in unexpanded
+    assert "Waiting for a worker to write down the recipients." in unexpanded
+    update = sent(incident, Fate.PENDING)
+    Announcement.objects.update(published_at=NOW)
+    moving = ann.get(again)
+    assert (moving.status_code, moving.context["pace"]) == (200, 2)
+    assert f'id="told-{update.pk}" hx-swap-oob="true"' in moving.content.decode()
+    Delivery.objects.update(fate=Fate.ACCEPTED)
+    rested = ann.get(again)
+    assert (rested.status_code, rested.context["pace"]) == (286, 0)
+    assert again not in rested.content.decode()
+    assert again not in ann.get(desk.screen_of(incident)).content.decode()
+
+
+def test_asking_again_costs_two_questions_beside_who_asks(ann: Client) -> None:
+    incident = scene.incident()
+    sent(incident, Fate.PENDING)
+    with CaptureQueriesContext(connection) as seen:
+        ann.get(f"/admin/incidents/incident/{incident.pk}/messages/")
+    asked = [query["sql"] for query in seen.captured_queries]
+    # Beside these: session, user, their rights, their roles' rights, the incident.
+    assert len([sql for sql in asked if "notifications_" in sql and "notifications_delivery d" not in sql]) == 1
+    assert len([sql for sql in asked if "notifications_delivery d" in sql]) == 1
+    assert len(asked) == 7
+
+
+def test_who_may_not_see_incidents_does_not_see_their_messages(client: Client) -> None:
+    incident = scene.incident()
+    client.force_login(scene.operator("new"))
+    assert client.get(f"/admin/incidents/incident/{incident.pk}/messages/").status_code == 403
+
+
+def test_an_incident_without_a_public_word_has_no_messages(ann: Client) -> None:
+    quiet = scene.incident(public=False)
+    page = ann.get(desk.screen_of(quiet))
+    assert (page.context["update"], page.context["pace"]) == (None, 0)
+    assert ann.get(f"/admin/incidents/incident/{quiet.pk}/messages/").status_code == 286
+    assert ann.get("/admin/incidents/incident/999999/messages/").status_code == 404
 
 
 def test_the_screen_costs_the_same_with_5_and_200_entries(ann: Client) -> None:
     incident = scene.incident()
     for n in range(5):
         lifecycle.note(incident, f"Note {n}", by=scene.operator(), at=NOW)
+    lifecycle.post_update(incident, scene.draft("Still on it."), levels={}, by=None, at=NOW)
     few = cost(ann, desk.screen_of(incident))
     TimelineEntry.objects.bulk_create(
         TimelineEntry(
@@ -126,7 +204,8 @@ def test_the_screen_costs_the_same_with_5_and_200_entries(ann: Client) -> None:
     for n in range(8):
         lifecycle.post_update(incident, scene.draft(f"Update {n}"), levels={}, by=None, at=NOW)
     assert cost(ann, desk.screen_of(incident)) == few
-    assert few == 10
+    # One of them only while recipients are written down.
+    assert few == 13
 
 
 def many(count: int) -> None:

@@ -337,7 +337,7 @@ def test_r205_the_words_of_a_false_alarm_are_not_corrected() -> None:
     assert incident.notice is not None
     update = incident.notice.updates.earliest("seq")
     with pytest.raises(NotAllowed, match="off the page"):
-        lifecycle.correct_update(incident, update, "Better.", by=ann, at=NIGHT + minutes(6), tell=True)
+        lifecycle.correct_update(incident, update, "Better.", by=ann, at=NIGHT + minutes(6), channels=["email"])
     assert Announcement.objects.count() == 2
 
 

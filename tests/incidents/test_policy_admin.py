@@ -296,21 +296,19 @@ def test_rows_that_change_places_are_refused_in_words(admin_client: Client, draf
     assert draft.severities.get(code="P0").label == "Critical"
 
 
-def test_r107_a_duty_and_a_channel_are_edited_behind_their_level(admin_client: Client, draft: PolicyVersion) -> None:
+def test_r107_a_duty_is_edited_behind_its_level(admin_client: Client, draft: PolicyVersion) -> None:
     level = draft.severities.get(code="P0")
     saved = save(
         admin_client,
         address("severity_change", level.pk),
         duties__0__amount="10",
         duties__0__limit="20",
-        channel_rules__0__setting="ask",
         banner="on",
     )
     assert saved.status_code == 302, complaints(saved)
     assert saved.url == address("policyversion_change", draft.pk)
     duty = level.duties.get(kind="respond")
     assert (duty.amount, duty.limit) == (10, 20)
-    assert level.channel_rules.get(wire="page").setting == "ask"
     level.refresh_from_db()
     assert level.banner is True
 
@@ -339,13 +337,6 @@ def test_r107_a_duty_and_a_channel_are_edited_behind_their_level(admin_client: C
             {
                 "duties-1-__all__": ["Please correct the duplicate values below."],
                 "duties": ["Please correct the duplicate data for kind and condition, which must be unique."],
-            },
-        ),
-        (
-            {"channel_rules__1__wire": "page"},
-            {
-                "channel_rules-1-__all__": ["Please correct the duplicate values below."],
-                "channel_rules": ["Please correct the duplicate data for wire and audience, which must be unique."],
             },
         ),
         ({"aliases": "p 1"}, {"aliases": ["“p1” already means P1 High."]}),

@@ -58,6 +58,8 @@
     form.addEventListener("input", (event) => {
       dirty = true;
       touched.add(event.target.name);
+      const way = event.target.closest("[data-way]");
+      if (way) way.dataset.touched = "1";
       // What was wrong is being put right: the complaint goes away, the answer comes with the next try.
       const box = event.target.closest(".hg-field.bad");
       if (box) { box.classList.remove("bad"); each(".hg-error", (text) => text.remove(), box); event.target.removeAttribute("aria-invalid"); }
@@ -72,13 +74,14 @@
     }), form);
 
     /* Templates: choosing one writes its words, unless somebody has written there. */
-    const body = field("body"), sms = field("sms"), chooser = field("template");
+    const body = field("body"), sms = field("sms"), chooser = field("template"), letter = field("own_letter");
     const unedited = () => !body.value.trim() || Object.values(templates).some((t) => t.body === body.value.replaceAll("\r\n", "\n").trim());
     let before = null;
     const use = (key) => {
       const chosen = templates[key];
       if (!chosen) return;
       before = { body: body.value, sms: sms.value };
+      if (letter && (!letter.value.trim() || Object.values(templates).some((t) => t.letter === letter.value.replaceAll("\r\n", "\n").trim()))) letter.value = chosen.letter;
       body.value = chosen.body;
       sms.value = chosen.sms;
       if (chooser) chooser.value = key;
@@ -125,7 +128,11 @@
       const level = levels[radio.value];
       if (!level) return;
       if (!touched.has("publish")) each(`[name=publish][value=${level.told ? "now" : "later"}]`, (r) => { r.checked = true; }, form);
-      if (!touched.has("tell") && field("tell")) field("tell").checked = level.mails;
+      each("[data-way]", (way) => {
+        way.dataset.setting = level.ways[way.dataset.way] || "off";
+        const box = way.querySelector("input");
+        if (box && !box.disabled && !way.dataset.touched) box.checked = way.dataset.setting === "on";
+      }, form);
       if (!touched.has("promise")) each(`[name=promise][value="${level.cadence || 60}"]`, (r) => { r.checked = true; }, form);
       narrow();
     }), form);
@@ -135,8 +142,19 @@
       if (!body) return;
       // A template's own text message that nobody touched asks for nothing: blank, it is made from the words.
       const own = sms && Object.values(templates).some((template) => template.sms === sms.value);
-      const words = `${body.value} ${sms && !own ? sms.value : ""}`;
+      const writes = letter && form.querySelector('[data-way="email:enterprise"] input:checked');
+      const words = `${body.value} ${sms && !own ? sms.value : ""} ${writes ? letter.value : ""}`;
       each("[data-blank]", (box) => { box.hidden = !new RegExp(`\\{\\{\\s*${box.dataset.blank}\\s*\\}\\}`).test(words); }, form);
+    };
+
+    /* How many each way reaches, beside it; very many must be typed back. */
+    const count = (counts) => {
+      if (!counts) return;
+      each("[data-of]", (of) => each(`[data-way="${of.dataset.of}"] [data-count]`, (text) => { text.textContent = of.textContent; }, form), counts);
+      each("[data-many-box]", (box) => {
+        box.hidden = !counts.dataset.many;
+        each("[data-many-count]", (text) => { text.textContent = counts.dataset.many || ""; }, box);
+      }, form);
     };
 
     /* The panel beside the form. */
@@ -155,6 +173,9 @@
         panel.classList.remove("stale");
         const reach = panel.querySelector("[data-reach]");
         each("[data-reach-here]", (beside) => { beside.textContent = reach ? reach.dataset.reach.trim() : ""; }, form);
+        count(panel.querySelector("[data-counts]"));
+        const to = panel.querySelector("[data-letters]");
+        each("[data-letters-here]", (text) => { text.textContent = to ? to.textContent : ""; }, form);
       } catch (error) {
         if (error.name !== "AbortError") panel.querySelector("[data-failed]")?.removeAttribute("hidden");
       }
