@@ -13,12 +13,17 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Warning, register
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+
+from notifications.channels import provider
 
 #: Shorter keys, and those that Django's own generator marks, are for nobody's production.
 SHORTEST_KEY = 40
 #: The port of relays that speak TLS from the first byte.
 TLS_AT_ONCE = 465
+#: The part before the @ may have 64 letters, our names have up to 37 and a plus sign.
+LONGEST_MAILBOX = 26
 LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 -- compared, not listened on
 
 
@@ -35,6 +40,8 @@ def _secret_key() -> str:
 
 def _mail_stays_here() -> bool:
     """Whether mail would go to nobody's relay, or into the mailbox of a demo on this machine."""
+    if settings.MAIL_PROVIDER:
+        return False
     return not settings.RELAY_NAMED or (
         settings.SMTP["host"] in LOCAL and settings.SMTP["port"] == settings.MAILBOX_PORT
     )
@@ -42,7 +49,7 @@ def _mail_stays_here() -> bool:
 
 @register
 def production_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Production runs on PostgreSQL, Redis and a relay, and says which (E001…E003)."""
+    """Production runs on PostgreSQL, Redis and a relay or a mail provider, and says which (E001…E003)."""
     if not settings.PRODUCTION:
         return []
     found: list[CheckMessage] = []
@@ -66,7 +73,8 @@ def production_parts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         found.append(
             Error(
                 "SMTP_URL names no relay: mail would go to a local mailbox that nobody reads.",
-                hint="Set SMTP_URL=smtp+tls://user:password@relay:587 to your mail relay.",
+                hint="Set SMTP_URL=smtp+tls://user:password@relay:587 to your mail relay, "
+                "or MAIL_PROVIDER to your provider (docs/mail.md).",
                 id="heliograph.E003",
             )
         )
@@ -153,6 +161,63 @@ def relay_is_spoken_to_in_its_language(app_configs: Sequence[AppConfig] | None, 
             )
         ]
     return []
+
+
+@register
+def mail_has_one_way_out(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A relay or a provider, set up, and a way back for bounces (E010…E012, W003)."""
+    found: list[CheckMessage] = []
+    if settings.MAIL_PROVIDER and settings.RELAY_NAMED:
+        found.append(
+            Error(
+                f"SMTP_URL and MAIL_PROVIDER={settings.MAIL_PROVIDER} are both set: mail has two ways out.",
+                hint="Keep the one you mean. A provider's own relay goes into SMTP_URL alone.",
+                id="heliograph.E010",
+            )
+        )
+    if settings.MAIL_PROVIDER and (words := provider.off()):
+        found.append(
+            Error(
+                words,
+                hint="Set the provider's keys as ANYMAIL_ variables (docs/mail.md).",
+                id="heliograph.E011",
+            )
+        )
+    if settings.BOUNCE_ADDRESS and not _is_mailbox(settings.BOUNCE_ADDRESS):
+        found.append(
+            Error(
+                f"BOUNCE_ADDRESS is {settings.BOUNCE_ADDRESS}, which is no mailbox.",
+                hint="Set BOUNCE_ADDRESS=bounces@status.example.com, or remove it (docs/mail.md).",
+                id="heliograph.E012",
+            )
+        )
+    if settings.MAIL_PROVIDER and not found and not _provider_can_call():
+        found.append(
+            Warning(
+                f"Nothing proves calls of {settings.MAIL_PROVIDER} its own: bounces and complaints are not heard.",
+                hint="Set ANYMAIL_WEBHOOK_SECRET=user:password and give the provider "
+                f"https://user:password@…/hooks/mail/{settings.MAIL_PROVIDER}/ (docs/mail.md).",
+                id="heliograph.W003",
+            )
+        )
+    return found
+
+
+def _is_mailbox(address: str) -> bool:
+    try:
+        validate_email(address)
+    except ValidationError:
+        return False
+    # What makes it one per message is added with a plus sign, and its name has to stay a name with that.
+    return len(address.partition("@")[0]) <= LONGEST_MAILBOX and "+" not in address
+
+
+def _provider_can_call() -> bool:
+    return any(
+        name == "WEBHOOK_SECRET"
+        or name.endswith(("_SIGNING_KEY", "_SIGNING_SECRET", "_WEBHOOK_KEY", "_VERIFICATION_KEY"))
+        for name in settings.ANYMAIL
+    )
 
 
 @register

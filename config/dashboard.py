@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
-from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -18,14 +17,14 @@ from incidents.admin.places import list_url
 from incidents.enums import OPEN, Standing, State
 from incidents.models import Incident, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
-from notifications.enums import FINAL, Fate
-from notifications.models import Announcement, AuditRun, Brand, Delivery, Subscriber
+from notifications import progress
+from notifications.fates import Group
+from notifications.models import Announcement, AuditRun, Brand, Subscriber
 from status.enums import Level
 from status.models import Component, Impact
 
 #: The buttons of an open incident, most wanted first.
 QUICK = ("acknowledge", "update", "resolve")
-DAY = timedelta(days=1)
 #: There is an audit every minute; after so many without one, somebody must look (F22).
 UNAUDITED = timedelta(minutes=5)
 
@@ -102,17 +101,18 @@ def down() -> list[tuple[Component, Level, list[str]]]:
 def health(at: datetime) -> dict[str, int]:
     """What became of the messages of the last 24 hours, and news that no worker has taken up. Two queries.
 
-    Counted by announcement: the index that the log uses, and never a walk through all of it.
+    Of a day with more than a million the newest million are counted.
     """
-    news = Announcement.objects.filter(published_at__gte=at - DAY)
-    counted = Delivery.objects.filter(announcement__in=news).order_by().values_list("fate").annotate(Count("pk"))
-    found: dict[str, int] = dict(counted)
-    failed = (Fate.DEAD, Fate.BOUNCED, Fate.UNCERTAIN)
+    counted = progress.recent(at)
+
+    def having(group: Group) -> int:
+        return sum(count for (_, fate), count in counted.items() if fate in group.fates)
+
     return {
         "untaken": Announcement.objects.unexpanded().count(),
-        "waiting": sum(count for fate, count in found.items() if fate not in FINAL),
-        "sent": found.get(Fate.ACCEPTED, 0) + found.get(Fate.DELIVERED, 0),
-        "failed": sum(found.get(fate, 0) for fate in failed),
+        "waiting": having(Group.WAITING),
+        "sent": having(Group.GONE),
+        "failed": having(Group.TROUBLE),
     }
 
 

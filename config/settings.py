@@ -9,6 +9,7 @@ Two ways to run are told apart by ``HELIOGRAPH_ENV``:
   embedded parts.
 """
 
+import json
 import secrets
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ def embedded_secret(path: Path) -> str:
     return path.read_text()
 
 
+def anymail_value(text: str) -> Any:
+    """A variable of django-anymail's: true and false are truths, what looks like JSON is, the rest is text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except ValueError:
+        return text
+
+
 SECRET_KEY = env.str("SECRET_KEY", "") or ("" if PRODUCTION else embedded_secret(VAR_DIR / "secret"))
 # Old keys stay valid for links in mail that was sent under them.
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
@@ -62,6 +73,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "simple_history",
+    "anymail",
     "config",
     "notifications",
     "status",
@@ -156,7 +168,21 @@ MAILBOX_DIR = VAR_DIR / "mailbox"
 MAILBOX_PORT = env.int("MAILBOX_PORT", 8025)
 # Only a copy without a relay of its own reads its mail in the console; production never does.
 RELAY_NAMED = bool(env.str("SMTP_URL", ""))
-MAILBOX_IN_USE = not PRODUCTION and not RELAY_NAMED
+# A provider's API instead of a relay: postmark, resend, mailgun … (docs/mail.md). What it wants to know, its keys
+# above all, are variables as django-anymail's manual names them: ANYMAIL_POSTMARK_SERVER_TOKEN.
+MAIL_PROVIDER = env.str("MAIL_PROVIDER", "").lower()
+ANYMAIL = {
+    name.removeprefix("ANYMAIL_"): anymail_value(value)
+    for name, value in env.ENVIRON.items()
+    if name.startswith("ANYMAIL_")
+}
+MAIL_PROVIDER_TIMEOUTS = {
+    "connect": env.float("MAIL_PROVIDER_CONNECT_TIMEOUT", 10.0),
+    "answer": env.float("MAIL_PROVIDER_ANSWER_TIMEOUT", 20.0),
+}
+MAILBOX_IN_USE = not PRODUCTION and not RELAY_NAMED and not MAIL_PROVIDER
+# A mailbox whose mail is piped to `manage.py receive_bounce`: every mail then has a return address of its own there.
+BOUNCE_ADDRESS = env.str("BOUNCE_ADDRESS", "")
 _mail = env.email_url("SMTP_URL", default=f"smtp://127.0.0.1:{MAILBOX_PORT}")
 SMTP = {
     "host": _mail["EMAIL_HOST"] or "127.0.0.1",
@@ -172,12 +198,86 @@ SMTP = {
 EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = SMTP["host"], SMTP["port"], SMTP["command_timeout"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = SMTP["user"], SMTP["password"]
 EMAIL_USE_TLS, EMAIL_USE_SSL = SMTP["starttls"], SMTP["tls"]
+if MAIL_PROVIDER:
+    EMAIL_BACKEND = f"anymail.backends.{MAIL_PROVIDER}.EmailBackend"
 # SMTP connections, each with one message in flight, that one worker process opens.
 DELIVERY_CONNECTIONS = env.int("DELIVERY_CONNECTIONS", 4)
+# Messages in flight at once per worker process, by pool: waits of the network, without a database connection each.
+COURIER_HANDS = {
+    "texts": env.int("SMS_HANDS", 8),
+    "codes": 2,
+    "whatsapp": env.int("SMS_HANDS", 8),
+    "hooks": env.int("WEBHOOK_HANDS", 48),
+    "retries": env.int("WEBHOOK_HANDS", 48),
+    "chats": 8,
+}
 # How long a claimed row may stay with a worker before the reaper takes it back (F01).
 DELIVERY_LEASE_SECONDS = env.int("DELIVERY_LEASE_SECONDS", 30)
 # Asked for after every audit that found nothing: whoever waits for it alarms when it stays away (F22).
 DEAD_MAN_URL = env.str("DEAD_MAN_URL", "")
+# What Prometheus says to be shown /metrics (Authorization: Bearer …); empty: there is no such page.
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+
+# --- Text messages -----------------------------------------------------------------
+
+# Who carries SMS: twilio, sns, or nobody. What is missing then is said by ``manage.py check`` and in the console.
+SMS_PROVIDER = env.str("SMS_PROVIDER", "")
+TWILIO = {
+    "account_sid": env.str("TWILIO_ACCOUNT_SID", ""),
+    "auth_token": env.str("TWILIO_AUTH_TOKEN", ""),
+    # A number (+1…) or the id of a messaging service (MG…).
+    "sms_from": env.str("TWILIO_SMS_FROM", ""),
+    # WhatsApp is on when this names its number; templates (HX…) are what may be said unasked there.
+    "whatsapp_from": env.str("TWILIO_WHATSAPP_FROM", ""),
+    "whatsapp_template": env.str("TWILIO_WHATSAPP_TEMPLATE", ""),
+    # True where Twilio itself answers STOP, START and HELP: then we act on them and say nothing.
+    "answers_keywords": env.bool("TWILIO_ANSWERS_KEYWORDS", False),
+    "api_base": env.str("TWILIO_API_BASE", "https://api.twilio.com").rstrip("/"),
+    "connect_timeout": env.float("TWILIO_CONNECT_TIMEOUT", 5.0),
+    "read_timeout": env.float("TWILIO_READ_TIMEOUT", 15.0),
+}
+# boto3 finds its key as everywhere: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's role.
+SNS = {
+    "region": env.str("SNS_REGION", ""),
+    "endpoint": env.str("SNS_ENDPOINT", ""),
+    "sender_id": env.str("SNS_SENDER_ID", ""),
+    "connect_timeout": env.float("SNS_CONNECT_TIMEOUT", 5.0),
+    "read_timeout": env.float("SNS_READ_TIMEOUT", 15.0),
+}
+# Where numbers without a country code belong, and the countries (ISO 3166) that are texted at all (S19).
+PHONE_REGION = env.str("PHONE_REGION", "US").upper()
+SMS_COUNTRIES = [country.upper() for country in env.list("SMS_COUNTRIES", default=[])] or [PHONE_REGION]
+# What may be spent on text messages, in billed segments; 0: nothing. Beyond it a text ends as failed (F05).
+SMS_CAPS = {
+    "incident": env.int("SMS_PER_INCIDENT", 20_000),
+    "hour": env.int("SMS_PER_HOUR", 20_000),
+    "month": env.int("SMS_PER_MONTH", 200_000),
+    # Codes are asked for by strangers: they may not use up what news needs (S19).
+    "codes": env.int("SMS_CODES_PER_HOUR", 300),
+}
+
+# --- Webhooks --------------------------------------------------------------------
+
+WEBHOOKS = {
+    # Clear text is for tests and closed installations; so are networks of one's own, as "10.1.0.0/16" (S20).
+    "allow_http": env.bool("WEBHOOK_ALLOW_HTTP", False),
+    "allow_networks": env.list("WEBHOOK_ALLOW_NETWORKS", default=[]),
+    "ports": env.list("WEBHOOK_PORTS", cast=int, default=[443, 8443]),
+    # Authorities beside the public ones, e.g. a company's own.
+    "ca_file": env.str("WEBHOOK_CA_FILE", ""),
+}
+
+# --- Chat and social posts -------------------------------------------------------
+
+# Services that targets may be added for; one that is left out is refused, and its targets rest.
+CHAT_SERVICES = env.list(
+    "CHAT_SERVICES",
+    default=[
+        "slack", "teams", "discord", "telegram", "mattermost", "rocketchat", "googlechat", "matrix", "webex",
+        "pagerduty", "opsgenie", "pushover", "ntfy",
+    ],
+)  # fmt: skip
+SOCIAL_SERVICES = env.list("SOCIAL_SERVICES", default=["x", "mastodon", "bluesky"])
 
 # --- The subscribe form ---------------------------------------------------------
 
@@ -190,6 +290,8 @@ SIGN_UPS_PER_HOUR = env.int("SIGN_UPS_PER_HOUR", 2_000)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", 0)
 # Keys the hashes of addresses that may not be mailed (S29). Set it before SECRET_KEY is ever changed for good.
 SUPPRESSION_KEY = env.str("SUPPRESSION_KEY", "") or SECRET_KEY
+# Seal the secrets of endpoints in the database (S27): the first seals, all of them open.
+SECRETS_KEYS = env.list("SECRETS_KEYS", default=[]) or [SECRET_KEY, *SECRET_KEY_FALLBACKS]
 
 # --- Public page -----------------------------------------------------------------
 
@@ -263,5 +365,7 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "filters": {"discreet": {"()": "notifications.discretion.Discreet"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["discreet"]}},
+    # Louder, these name the secret addresses they call, and sign with (S30).
+    "loggers": {name: {"level": "INFO"} for name in ("urllib3", "oauthlib", "requests_oauthlib")},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

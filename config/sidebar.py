@@ -39,7 +39,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 *_screen(request, "Subscribers", "mark_email_read", "notifications.subscriber"),
                 *_screen(request, "Customers", "apartment", "notifications.customer"),
+                *_screen(request, "Targets & webhooks", "hub", "notifications.endpoint"),
                 *_screen(request, "Delivery log", "outgoing_mail", "notifications.delivery"),
+                *_screen(request, "Replies to texts", "sms", "notifications.reply"),
+                *_screen(request, "Channels", "cell_tower", "notifications.channelstate"),
             ],
         ),
         (

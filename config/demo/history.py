@@ -95,7 +95,7 @@ class _Trouble:
             levels=self._levels(self.story),
             draft=self._draft(row, at),
             origin=origin,
-            tell=False,
+            channels=(),
         )
 
     def _update(self, row: Mapping[str, Any], at: datetime) -> None:
@@ -105,7 +105,7 @@ class _Trouble:
             levels=self._levels(row),
             by=self.stage.people["comms"],
             at=at,
-            tell=False,
+            channels=(),
         )
         self.incident.refresh_from_db()
 
@@ -126,13 +126,13 @@ class _Trouble:
             by=self.stage.people["commander"],
             at=at,
             ended_at=min(at, began + timedelta(minutes=self.story["ended"])),
-            tell=False,
+            channels=(),
         )
 
     def _reopen(self, row: Mapping[str, Any], at: datetime) -> None:
         draft = self._draft({**row, "act": "investigating"}, at)
         lifecycle.reopen(
-            self.incident, draft, levels=self._levels(row), by=self.stage.people["commander"], at=at, tell=False
+            self.incident, draft, levels=self._levels(row), by=self.stage.people["commander"], at=at, channels=()
         )
 
     def _correct(self, row: Mapping[str, Any], at: datetime) -> None:
@@ -144,7 +144,7 @@ class _Trouble:
 
     def _false_alarm(self, row: Mapping[str, Any], at: datetime) -> None:
         lifecycle.mark_false_alarm(
-            self.incident, body=row["words"], by=self.stage.people["commander"], at=at, tell=False
+            self.incident, body=row["words"], by=self.stage.people["commander"], at=at, channels=()
         )
 
     def _close(self, at: datetime) -> None:
@@ -197,13 +197,13 @@ class _Maintenance:
             levels=self._levels(Level.OPERATIONAL),
             started_at=begins,
             at=at,
-            tell=False,
+            channels=(),
         )
 
     def _begin(self, at: datetime) -> None:
         publishing.set_levels(self.notice, self._source, self._levels(Level.MAINTENANCE), at=at)
-        publishing.post(self.notice, Draft(Phase.IN_PROGRESS, self.plan["started"]), at=at, tell=False)
+        publishing.post(self.notice, Draft(Phase.IN_PROGRESS, self.plan["started"]), at=at, channels=())
 
     def _end(self, at: datetime) -> None:
         ledger.close_impacts(self._source, at=at)
-        publishing.post(self.notice, Draft(Phase.COMPLETED, self.plan["completed"]), at=at, tell=False)
+        publishing.post(self.notice, Draft(Phase.COMPLETED, self.plan["completed"]), at=at, channels=())

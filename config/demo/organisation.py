@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from notifications.enums import Tier
 from notifications.models import Brand, Contact, Customer, Subscriber, Topic
+from status.components import keep_group
 from status.models import Component, Group
 
 BRAND = "larkfield"
@@ -97,6 +98,7 @@ def make_components(at: datetime) -> dict[str, Component]:
                     "updated_at": at,
                 },
             )
+        keep_group(group, at=at)
     return made
 
 

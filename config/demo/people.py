@@ -14,8 +14,13 @@ ADMIN = "admin"
 _SAFE = "abcdefghjkmnpqrstuvwxyz23456789"
 
 _SEE_INCIDENTS = ("incidents.view_incident", "incidents.view_timelineentry", "incidents.view_obligation")
-_SEE_DELIVERIES = ("notifications.view_announcement", "notifications.view_delivery")
-_SEE_PEOPLE = ("notifications.view_subscriber", "notifications.view_customer", "notifications.view_contact")
+_SEE_DELIVERIES = ("notifications.view_announcement", "notifications.view_delivery", "notifications.view_endpoint")
+_SEE_PEOPLE = (
+    "notifications.view_subscriber",
+    "notifications.view_customer",
+    "notifications.view_contact",
+    "notifications.view_reply",
+)
 _SEE_RULES = (
     "incidents.view_policy",
     "incidents.view_policyversion",
@@ -33,7 +38,11 @@ ROLES: dict[str, tuple[str, ...]] = {
         "incidents.publish",
         "incidents.change_updatetemplate",
         "incidents.view_updatetemplate",
+        "notifications.add_endpoint",
+        "notifications.change_endpoint",
+        "notifications.change_delivery",
         "notifications.change_subscriber",
+        "notifications.view_address",
         "notifications.import_subscriber",
         "notifications.export_subscriber",
         "notifications.erase_subscriber",

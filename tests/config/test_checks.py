@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.core.checks import ERROR, INFO, WARNING, CheckMessage
+from pytest_django import Settings
 
 from config import checks
 
@@ -26,6 +27,9 @@ def production(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         DATABASES=POSTGRESQL,
         BROKER_NAMED=True,
         RELAY_NAMED=True,
+        MAIL_PROVIDER="",
+        ANYMAIL={},
+        BOUNCE_ADDRESS="",
         SMTP=RELAY,
         MAILBOX_PORT=django_settings.MAILBOX_PORT,
         SECRET_KEY="k" * 50,
@@ -45,6 +49,7 @@ def found() -> list[CheckMessage]:
         checks.production_secrets,
         checks.production_address,
         checks.relay_is_spoken_to_in_its_language,
+        checks.mail_has_one_way_out,
         checks.visitors_are_told_apart,
         checks.embedded_parts,
     )
@@ -80,6 +85,60 @@ def test_production_refuses_what_is_not_for_production(production, setting: str,
     (error,) = found()
     assert (error.id, error.level) == (id, ERROR)
     assert error.hint
+
+
+@pytest.fixture
+def provider(production: SimpleNamespace, settings: Settings) -> SimpleNamespace:
+    """Mail goes to a provider that is set up and can call us."""
+    keys = {"POSTMARK_SERVER_TOKEN": "a token", "WEBHOOK_SECRET": "user:password"}
+    settings.MAIL_PROVIDER = production.MAIL_PROVIDER = "postmark"
+    settings.ANYMAIL = production.ANYMAIL = keys
+    production.RELAY_NAMED = False
+    return production
+
+
+def test_a_provider_takes_the_place_of_a_relay(provider) -> None:
+    assert found() == []
+
+
+def test_mail_has_one_way_out(provider) -> None:
+    provider.RELAY_NAMED = True
+    (error,) = found()
+    assert (error.id, error.msg) == (
+        "heliograph.E010",
+        "SMTP_URL and MAIL_PROVIDER=postmark are both set: mail has two ways out.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pigeon", "MAIL_PROVIDER names “pigeon”, which is none of amazon_ses, "),
+        ("resend", "The mail provider is not set up: You must set ANYMAIL = {'RESEND_API_KEY'"),
+    ],
+)
+def test_a_provider_that_is_not_set_up_is_refused_in_words(provider, settings: Settings, name: str, words: str) -> None:
+    settings.MAIL_PROVIDER = provider.MAIL_PROVIDER = name
+    (error,) = found()
+    assert (error.id, error.level, error.msg[: len(words)]) == ("heliograph.E011", ERROR, words)
+
+
+@pytest.mark.parametrize(
+    "address", ["bounces", "bounces+x@status.example", "a-much-too-long-name-for-a-mailbox@status.example"]
+)
+def test_a_bounce_address_is_a_mailbox(production, address: str) -> None:
+    production.BOUNCE_ADDRESS = address
+    assert [message.id for message in found()] == ["heliograph.E012"]
+    production.BOUNCE_ADDRESS = "bounces@status.example.com"
+    assert found() == []
+
+
+def test_a_provider_that_cannot_tell_us_of_bounces_is_warned_about(provider) -> None:
+    provider.ANYMAIL = {"POSTMARK_SERVER_TOKEN": "a token"}
+    (warning,) = found()
+    assert (warning.id, warning.level) == ("heliograph.W003", WARNING)
+    provider.ANYMAIL |= {"MAILGUN_WEBHOOK_SIGNING_KEY": "key"}
+    assert found() == []
 
 
 def test_a_relay_on_the_same_machine_is_fine(production) -> None:
