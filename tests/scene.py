@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from incidents import lifecycle
-from incidents.enums import DutyKind, Publicity, Setting, Standing, Start, Unit, Wire
+from incidents.enums import Audience, DutyKind, Publicity, Setting, Standing, Start, Unit
 from incidents.models import ChannelRule, Duty, Incident, Policy, PolicyVersion, Severity
 from notifications.models import Brand, Subscriber, Topic
 from status.enums import Level, Phase
@@ -62,9 +62,13 @@ def severity(
     *,
     duties: list[dict[str, Any]] | None = None,
     mail: Setting | None = Setting.ON,
+    grid: dict[str, Setting] | None = None,
     **changes: Any,
 ) -> Severity:
-    """A level of a policy of its own, in force. ``duties`` default to those of B's P0; ``mail`` is its grid's cell."""
+    """A level of a policy of its own, in force. ``duties`` default to those of B's P0.
+
+    ``mail`` is its grid's cell for news by e-mail, ``grid`` holds the others by name: ``webhook:enterprise``.
+    """
     policy, _ = Policy.objects.get_or_create(slug=f"policy-{code.lower()}", defaults={"name": f"Policy of {code}"})
     found = Severity.objects.filter(version__policy=policy, code=code).first()
     if found:
@@ -74,8 +78,10 @@ def severity(
     made = Severity.objects.create(version=version, rank=rank, code=code, **values)
     for duty in P0_DUTIES if duties is None else duties:
         Duty.objects.create(severity=made, **duty)
-    if mail:
-        ChannelRule.objects.create(severity=made, wire=Wire.EMAIL, setting=mail)
+    for cell, setting in ({"email": mail} | (grid or {})).items():
+        wire, _, audience = cell.partition(":")
+        if setting:
+            ChannelRule.objects.create(severity=made, wire=wire, audience=audience or Audience.PUBLIC, setting=setting)
     # Versions are filled while they are drafts; in force they are frozen (R-102).
     PolicyVersion.objects.filter(pk=version.pk).update(standing=Standing.IN_FORCE, in_force_at=NIGHT)
     return Severity.objects.get(pk=made.pk)

@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import psycopg
 import redis
@@ -64,75 +65,138 @@ def broker() -> Iterator[str]:
 
 @contextlib.contextmanager
 def own_postgresql() -> Iterator[str]:
-    """A PostgreSQL on a free port, with its data in a folder that is gone afterwards.
-
-    PostgreSQL refuses to run as root, so root lends it an unprivileged user.
-    """
-    tools = _postgresql_tools()
-    user = _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="heliograph-postgresql-"))
-    try:
-        if user:
-            shutil.chown(folder, user)
-        port = free_port()
-        calling = {"user": user, "cwd": folder} if user else {"cwd": folder}
-        data = folder / "data"
-        subprocess.run(
-            [tools / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            **calling,
-        )
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [tools / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                **calling,
-            )
-        url = f"postgres://postgres@127.0.0.1:{port}/postgres"
-        with _stopped_after(server, signal.SIGINT):
-            _wait(lambda: _is_usable(url), server, "PostgreSQL")
-            yield url
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """The address of a PostgreSQL of our own, on a free port, gone afterwards."""
+    with Postgresql() as server:
+        yield server.url
 
 
 @contextlib.contextmanager
 def own_redis() -> Iterator[str]:
-    """A broker on a free port that keeps nothing."""
-    with tempfile.TemporaryDirectory(prefix="heliograph-redis-") as folder:
-        child, url = programs.broker(free_port(), Path(folder), os.environ)
-        server = subprocess.Popen(
-            list(child.argv), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-        )
-        server.stdin.write(child.stdin.encode())
-        server.stdin.close()
-        with _stopped_after(server, signal.SIGTERM):
-            _wait(lambda: _pongs(url), server, "The broker")
-            yield url
+    """The address of a broker of our own, on a free port, that keeps nothing."""
+    with Broker() as server:
+        yield server.url
 
 
-@contextlib.contextmanager
-def _stopped_after(server: subprocess.Popen[bytes], how: signal.Signals) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        server.send_signal(how)
+class _Server:
+    """A server of our own that can be hurt, and started again at the same address."""
+
+    name: str
+    url: str
+    #: How it is asked to end.
+    kindly: signal.Signals
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._program: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
         try:
-            server.wait(15)
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._program is not None:
+            self.stop(self.kindly)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def pid(self) -> int:
+        assert self._program is not None
+        return self._program.pid
+
+    def start(self) -> None:
+        """Returns when it answers. Raises NotFoundError when it does not."""
+        self._program = self._launch()
+        end = time.monotonic() + 30
+        while not self._answers():
+            if self._program.poll() is not None or time.monotonic() > end:
+                raise NotFoundError(f"{self.name} did not start.")
+            time.sleep(0.02)
+
+    def stop(self, how: signal.Signals) -> None:
+        """Returns when it is gone."""
+        program, self._program = self._program, None
+        assert program is not None
+        program.send_signal(how)
+        try:
+            program.wait(15)
         except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+            os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+
+    def restart(self, how: signal.Signals) -> None:
+        self.stop(how)
+        self.start()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        raise NotImplementedError
+
+    def _answers(self) -> bool:
+        raise NotImplementedError
 
 
-def _wait(ready: Callable[[], bool], server: subprocess.Popen[bytes], name: str) -> None:
-    end = time.monotonic() + 30
-    while not ready():
-        if server.poll() is not None or time.monotonic() > end:
-            raise NotFoundError(f"{name} did not start.")
-        time.sleep(0.05)
+class Postgresql(_Server):
+    """A PostgreSQL with its data in a folder that is gone afterwards.
+
+    PostgreSQL refuses to run as root, so root lends it an unprivileged user. SIGQUIT is its
+    immediate shutdown: it recovers from its log at the next start.
+    """
+
+    name, kindly = "PostgreSQL", signal.SIGINT
+
+    def __init__(self) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="heliograph-postgresql-")))
+        self._tools = _postgresql_tools()
+        user = _unprivileged()
+        if user:
+            shutil.chown(self._folder, user)
+        self._calling: dict[str, Any] = {"user": user, "cwd": self._folder} if user else {"cwd": self._folder}
+        self._port = free_port()
+        self.url = f"postgres://postgres@127.0.0.1:{self._port}/postgres"
+        subprocess.run(
+            [
+                *(self._tools / "initdb", "-D", self._folder / "data", "-U", "postgres"),
+                *("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **self._calling,
+        )
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        where = ("-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self._port), "-k", self._folder)
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [self._tools / "postgres", *where], stdout=log, stderr=log, start_new_session=True, **self._calling
+            )
+
+    def _answers(self) -> bool:
+        return _is_usable(self.url)
+
+
+class Broker(_Server):
+    """A Valkey or Redis that keeps nothing."""
+
+    name, kindly = "The broker", signal.SIGTERM
+
+    def __init__(self) -> None:
+        super().__init__(Path(tempfile.mkdtemp(prefix="heliograph-redis-")))
+        self._child, self.url = programs.broker(free_port(), self._folder, os.environ)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        server = subprocess.Popen(
+            list(self._child.argv), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        assert server.stdin is not None
+        server.stdin.write(self._child.stdin.encode())
+        server.stdin.close()
+        return server
+
+    def _answers(self) -> bool:
+        return _pongs(self.url)
 
 
 def _is_usable(url: str) -> bool:

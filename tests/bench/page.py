@@ -85,7 +85,7 @@ def organisation(start: int, end: int) -> None:
             told = publish(brand, number, {part: list(Level)[2 + number % 3]}, began)
             ledger.close_impacts(f"incident:B-{number}", at=began + timedelta(minutes=45))
             draft = publishing.Draft(Phase.RESOLVED, "It works again. We are sorry for the interruption.")
-            publishing.post(told, draft, at=began + timedelta(minutes=45), tell=False)
+            publishing.post(told, draft, at=began + timedelta(minutes=45), channels=())
     publish(brand, 1_000 + end, {part: Level.DEGRADED}, AT - timedelta(minutes=30))
 
 
@@ -101,7 +101,7 @@ def publish(brand: Brand, number: int, levels: dict[Component, Level], began: da
         levels=levels,
         started_at=began,
         at=began,
-        tell=False,
+        channels=(),
     )
 
 

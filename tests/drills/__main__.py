@@ -1,23 +1,49 @@
-"""``python -m tests.drills``: runs every drill and ends with one line per drill."""
+"""``python -m tests.drills [NAME …]``: runs the drills in full, one line per drill.
+
+``--short`` runs them as every push does; ``--broken`` runs the short forms on machines that lack
+what each drill is about, and says whether the drill noticed. Ends with 1 when a drill failed, or
+failed to notice.
+"""
 
 from __future__ import annotations
 
-import subprocess
+import argparse
+import os
 import sys
+import time
+
+from tests.drills.programme import Drill, programme
 
 
 def main(arguments: list[str]) -> int:
-    command = [sys.executable, "-m", "pytest", "tests/drills", "-m", "drill", "-s", "-q", "--no-header", *arguments]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert run.stdout is not None
-    found: list[str] = []
-    for line in run.stdout:
-        sys.stdout.write(line)
-        sys.stdout.flush()
-        if line.startswith("drill "):
-            found.append(line)
-    sys.stdout.write("\n" + "".join(found))
-    return run.wait()
+    drills = {drill.name: drill for drill in programme()}
+    parser = argparse.ArgumentParser(prog="python -m tests.drills", description="Break things on purpose.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(drills))
+    parser.add_argument("--short", action="store_true", help="the forms of every push")
+    parser.add_argument("--broken", action="store_true", help="machines that must fail")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.names) - set(drills):
+        parser.error(f"no such drill: {', '.join(sorted(unknown))}")
+    lines, wrong = [], 0
+    for name in options.names or drills:
+        began = time.monotonic()
+        line, fine = _broken(drills[name]) if options.broken else _whole(drills[name], full=not options.short)
+        wrong += not fine
+        lines.append(line)
+        print(f"{line}\n# {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+    print("", *lines, sep="\n")
+    return 1 if wrong else 0
+
+
+def _whole(drill: Drill, *, full: bool) -> tuple[str, bool]:
+    verdict = drill.run(full=full)
+    return str(verdict), verdict.good
+
+
+def _broken(drill: Drill) -> tuple[str, bool]:
+    verdict = drill.run_broken()
+    caught = "no" if verdict.good else "yes"
+    return f"drill {drill.name} broken={drill.broken} caught={caught} {verdict.counts}", not verdict.good
 
 
 if __name__ == "__main__":

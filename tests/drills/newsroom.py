@@ -1,14 +1,17 @@
-"""Who publishes in a drill: reads one word per line, announces it, answers with the seconds it took.
+"""Who publishes in a drill: reads ``word [lane]`` per line, announces it, answers with the seconds it took.
 
-A process of its own, so that it feels the same broken services as a web process would.
+``audit`` is answered with the auditor's findings as JSON instead. A process of its own, so that it
+feels the same broken services as a web process would.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import django
 
@@ -18,10 +21,12 @@ django.setup()
 from django.db import transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from notifications.audit import audit  # noqa: E402
 from notifications.compiler import compile_mail  # noqa: E402
 from notifications.enums import Kind  # noqa: E402
-from notifications.models import Announcement, Brand  # noqa: E402
+from notifications.models import Announcement, Brand, Subscriber  # noqa: E402
 from notifications.outbox import Line, Story, announce  # noqa: E402
+from tests.drills.databases import PATTERN  # noqa: E402
 
 
 def story_of(word: str, lines: tuple[Line, ...], at: datetime) -> Story:
@@ -35,16 +40,30 @@ def story_of(word: str, lines: tuple[Line, ...], at: datetime) -> Story:
         next_update_by=None,
         components=(("Payments", "Partial outage"),),
         lines=lines,
+        sms=f"{word} it.",
     )
 
 
-def tell(word: str, lines: tuple[Line, ...], brand: Brand) -> None:
+def tell(word: str, lane: str, lines: tuple[Line, ...], brand: Brand) -> None:
     at = timezone.now()
-    story = story_of(word, lines, at)
+    # What a webhook is told says which lane it is of.
+    hook = json.dumps({"page": {}, "incident": {"id": lane, "status": word}})
+    story = replace(story_of(word, lines, at), hook=hook)
     with transaction.atomic():
-        announce(
-            story, subject=f"Drill {word}", lane="drill", kind=Kind.INCIDENT, rank=1, brand=brand, topics=[], at=at
-        )
+        announce(story, subject=f"Drill {word}", lane=lane, kind=Kind.INCIDENT, rank=1, brand=brand, topics=[], at=at)
+
+
+def findings() -> list[str]:
+    """The rules of the auditor that are broken, asked as if its times of grace were over."""
+    report = audit(timezone.now() + timedelta(minutes=10))
+    return [f"{wrong.rule.id}: {wrong.rule.words}: {wrong.shown}" for wrong in report.wrong]
+
+
+def prepare() -> None:
+    """What every drill finds in its database: a brand, and a reader all others are copies of."""
+    the_brand()
+    at = timezone.now()
+    Subscriber.objects.get_or_create(address=PATTERN, defaults={"created_at": at})
 
 
 def the_brand() -> Brand:
@@ -82,13 +101,18 @@ def sample() -> str:
 
 def main() -> None:
     brand = the_brand()
-    lines: tuple[Line, ...] = ()
+    told: dict[str, tuple[Line, ...]] = {}
     print("ready", flush=True)
-    for word in map(str.strip, sys.stdin):
+    for line in map(str.strip, sys.stdin):
+        if line == "audit":
+            print(json.dumps(findings()), flush=True)
+            continue
+        word, _, lane = line.partition(" ")
+        lane = lane or "drill"
         now = timezone.now().isoformat()
-        lines = (Line(word, now, f"{word} it.", f"<p>{word} it.</p>"), *lines)
+        told[lane] = (Line(word, now, f"{word} it.", f"<p>{word} it.</p>"), *told.get(lane, ()))
         began = time.monotonic()
-        tell(word, lines, brand)
+        tell(word, lane, told[lane], brand)
         print(f"{time.monotonic() - began:.3f}", flush=True)
 
 

@@ -64,7 +64,10 @@ def test_a_night_from_declaration_to_all_clear(page: Page, house: House, post_of
     page.get_by_label("What users notice").fill("Paying by card fails.")
     preview = page.locator("#preview")
     expect(preview).to_contain_text("Paying by card fails.")
-    expect(preview).to_contain_text(re.compile(r"E-mail\s+to \d+ subscribers"))
+    expect(preview).to_contain_text(re.compile(r"this mails \d+ people"))
+    # What the policy says of each way to tell, and how many it reaches, is counted as the form is filled.
+    expect(page.get_by_role("checkbox", name="E-mail", exact=True)).to_be_checked()
+    expect(page.locator("[data-way=email]")).to_contain_text(re.compile(r"the policy says yes.*\d+ people", re.DOTALL))
     page.get_by_role("button", name="Declare and publish").click()
     expect(page.get_by_text(TITLE).first).to_be_visible()
     incident = page.url
