@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services browser check bench drills lock \
+.PHONY: help setup demo test test-services browser check bench drills words lock \
 	check-style check-format check-types check-layers check-migrations check-system check-templates
 
 help: ## List the commands
@@ -68,6 +68,9 @@ check-system:
 
 check-templates:
 	git -c safe.directory='*' ls-files -z -- '*/templates/*.html' | xargs -0 -r .venv/bin/djade --check --target-version 5.2
+
+words: setup ## Compile the words of other languages after their .po files were edited
+	$(PY) -m babel.messages.frontend compile --domain django --directory notifications/locale
 
 # Universal: the oldest and the newest Python need packages that the one at hand does not.
 lock: setup ## Write requirements.lock anew from pyproject.toml
