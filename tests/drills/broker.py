@@ -15,13 +15,13 @@ from tests.drills.verdict import Verdict
 
 CREW = ("east", "west")
 #: Celery says at ERROR that it looks for its broker.
-# … and kombu stumbles over a connection that is torn down while it is made (the worker goes on or is started anew).
 AWAY = (
-    r"'NoneType' object has no attribute 'hostname'",
     r"consumer: (Cannot connect|Connection to broker lost)",
     r"redis",
     r"Connection refused",
     r"Connection closed",
+    r"connection was torn down",
+    r"Couldn't ack",
 )
 PATIENCE = 1.0
 

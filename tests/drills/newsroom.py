@@ -18,7 +18,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from django.db import transaction  # noqa: E402
+from django.db import connection, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from notifications.audit import audit  # noqa: E402
@@ -104,6 +104,8 @@ def main() -> None:
     told: dict[str, tuple[Line, ...]] = {}
     print("ready", flush=True)
     for line in map(str.strip, sys.stdin):
+        # The database may have been away since the last line; a web process asks anew for every request.
+        connection.close()
         if line == "audit":
             print(json.dumps(findings()), flush=True)
             continue
