@@ -34,6 +34,8 @@ CHUNK = 1000
 WORST = 1
 #: Why nothing goes to an endpoint that failed for a day; its owner can have it sent again.
 QUARANTINED = "The endpoint is in quarantine."
+#: Why nothing goes where a person said so.
+PAUSED = "The target is paused."
 PENDING, BLOCKED = Value(Fate.PENDING), Value(Fate.BLOCKED)
 _TEXT, _MOMENT = models.CharField(), models.DateTimeField()
 
@@ -177,7 +179,10 @@ def _endpoint(**state: object) -> Q:
 
 def _left_out(chunk: _Chunk) -> list[tuple[Q, Combinable]]:
     """Who has a row that ends at once, and why it says."""
-    out: list[tuple[Q, Combinable]] = [(_endpoint(quarantined_at__isnull=False), Value(QUARANTINED))]
+    out: list[tuple[Q, Combinable]] = [
+        (_endpoint(quarantined_at__isnull=False, failing_since__isnull=True), Value(PAUSED)),
+        (_endpoint(quarantined_at__isnull=False), Value(QUARANTINED)),
+    ]
     newer = list(Announcement.objects.filter(lane=chunk.news.lane, seq__gt=chunk.news.seq).values_list("pk", flat=True))
     if newer:
         told_more = (

@@ -20,6 +20,7 @@ _LEFT_OUT = {
     "In the digest": "In the digest",
     "Answered STOP": "Not sent: answered STOP",
     "The endpoint is in quarantine": "Not sent: in quarantine",
+    "The target is paused": "Not sent: paused",
 }
 _WORDS = {
     Fate.BLOCKED: "Waiting for the previous update",

@@ -25,11 +25,11 @@ from notifications.channels.port import Answer, Verdict
 from notifications.channels.webhook import place
 from notifications.choices import Choice
 from notifications.egress import Client
+from notifications.fanout import PAUSED
 from notifications.models import Brand, Endpoint, Subscriber
 
 #: Somebody waits in front of a screen.
 TRIAL_SECONDS = 10.0
-PAUSED = "The target is paused."
 REMOVED = "The target was removed."
 
 
@@ -129,8 +129,9 @@ def pause(subscriber: Subscriber, *, at: datetime) -> None:
     """Nothing is sent there until ``resume``, not even what is queued. Again changes nothing."""
     endpoint = _held(subscriber)
     if endpoint.quarantined_at is None:
-        endpoint.quarantined_at = at
-        endpoint.save(update_fields=["quarantined_at"])
+        # A pause is a person's: that it was failing is not why.
+        endpoint.quarantined_at, endpoint.failing_since = at, None
+        endpoint.save(update_fields=["quarantined_at", "failing_since"])
         rooms.withhold(endpoint, PAUSED, at=at)
 
 

@@ -31,7 +31,7 @@ TYPED_BACK = 1_000
 #: Why somebody is kept back, as people read it.
 KEPT_BACK = {
     post.LEFT: "left, or never confirmed",
-    post.PAUSED: "endpoint in quarantine",
+    post.PAUSED: "paused, or in quarantine after failing for a day",
     post.EXPIRED: "expired: nobody wants to hear it any more",
     post.OVERTAKEN: "told a newer update since",
 }

@@ -46,6 +46,7 @@ def test_each_channel_says_how_far_we_know(fate: Fate, channel: Channel, words: 
         ("The subscriber was erased.", "Not sent: erased"),
         ("Expired", "Not sent: expired"),
         (fanout.QUARANTINED, "Not sent: in quarantine"),
+        (fanout.PAUSED, "Not sent: paused"),
         ("In the digest of 2026-11-21 08:00 UTC.", "In the digest"),
         (quarantine.GONE, "Not sent"),
         ("", "Not sent"),

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from notifications import delivery, fanout, subscriptions, targets, vault
+from notifications.admin.endpoint_states import state
 from notifications.channels.port import Answer, Verdict
 from notifications.choices import Choice
 from notifications.enums import Channel, Fate, Pool
@@ -248,11 +249,21 @@ def test_a_pause_holds_also_what_is_queued(root: User, brand: Brand, rooms: Room
     targets.pause(subscriber, at=timezone.now())
     told(lane="second")
     assert delivery.drain(Pool.CHATS) == 0
-    assert sent(subscriber) == [(Fate.SUPPRESSED, targets.PAUSED), (Fate.SUPPRESSED, fanout.QUARANTINED)]
+    assert sent(subscriber) == [(Fate.SUPPRESSED, fanout.PAUSED), (Fate.SUPPRESSED, fanout.PAUSED)]
     targets.resume(subscriber)
     told(lane="third")
     assert delivery.drain(Pool.CHATS) == 1
     assert rooms.asked != []
+
+
+def test_what_failed_and_is_then_paused_by_a_person_is_paused(root: User, brand: Brand) -> None:
+    """Not "stopped: it kept failing", which nobody said."""
+    subscriber = added(by=root)
+    Endpoint.objects.update(failing_since=timezone.now())
+    targets.pause(subscriber, at=timezone.now())
+    told()
+    assert state(Endpoint.objects.get()) == "paused"
+    assert sent(subscriber) == [(Fate.SUPPRESSED, fanout.PAUSED)]
 
 
 def test_what_left_while_it_was_paused_does_not_wake_it(root: User, brand: Brand, rooms: Rooms) -> None:
