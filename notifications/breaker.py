@@ -10,6 +10,7 @@ from collections import Counter, deque
 from random import SystemRandom
 from typing import NamedTuple
 
+from notifications.enums import Channel
 from notifications.queue import Item
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Trouble(NamedTuple):
 
 
 class Breaker:
-    """One per process and pool.
+    """One per process, pool and channel.
 
     Refusals are believed or taken back by code. A code trips when more than SHARE of the last
     WINDOW recipients were refused with it, or when ROW were and nothing else was heard: then all
@@ -46,7 +47,8 @@ class Breaker:
     is refused again after other mail was accepted bounces: nobody waits for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channel: Channel | str) -> None:
+        self._channel = Channel(channel)
         self._lock = threading.Lock()
         self._failures = 0
         self._rests = 0
@@ -82,7 +84,7 @@ class Breaker:
         with self._lock:
             self._failures += 1
             if ours:
-                log.error("The relay refuses us, no recipient is to blame: %s", reason)
+                log.error("%s refuses us, no recipient is to blame: %s", self._far_end, reason)
             if self._failures >= ROW:
                 self._rest(reason, ours=ours)
 
@@ -152,4 +154,8 @@ class Breaker:
         self.trouble = Trouble(reason, ours)
         rest = _random.uniform(0.5, 1.0) * min(LONGEST_REST, 2.0 ** (self._rests - 1))
         self._rest_until = time.monotonic() + rest
-        log.warning("No mail leaves for %.1f s: %s", rest, reason)
+        log.warning("%s: nothing leaves for %.1f s: %s", self._channel.label, rest, reason)
+
+    @property
+    def _far_end(self) -> str:
+        return "The relay" if self._channel == Channel.EMAIL else f"{self._channel.label}: the provider"

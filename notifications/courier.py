@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 
 from django.conf import settings
 
@@ -38,6 +39,13 @@ LOOK_SECONDS = 0.5
 SLOW_SECONDS = 2.0
 #: … as long as there are not more than so many times the hands.
 MOST_HANDS = 4
+
+#: A drain begins with what workers died over (F29), for so long at most: the others must not wait for it …
+SUSPECTS_SECONDS = 5.0
+#: … and takes one for so many hands at a time.
+SUSPECTS_SHARE = 10
+
+_Carried = dict[Future[Answer], tuple[Item, Mould]]
 
 _ENDPOINTS = (Pool.HOOKS, Pool.RETRIES)
 
@@ -74,15 +82,15 @@ class Courier:
         self._moulds.clear()
         width = settings.COURIER_HANDS[self.pool]
         most = width * MOST_HANDS if self.pool in _ENDPOINTS else width
-        carried: dict[Future[Answer], tuple[Item, Mould]] = {}
+        carried: _Carried = {}
         with ThreadPoolExecutor(most, thread_name_prefix=self.pool) as hands:
             try:
+                self._clear_suspects(hands, carried, until, lying_for)
                 while True:
                     free = min(width - self._quick(carried), most - len(carried))
-                    claimed = self._claim(free, until, lying_for) if free else []
-                    for item, mould, message in self._ready(claimed):
-                        carried[hands.submit(self._carry, item, message, mould)] = (item, mould)
-                        self._began[item.id] = time.monotonic()
+                    fresh = partial(queue.claim, self.pool, free, lying_for=lying_for)
+                    claimed = self._claim(fresh, until) if free else []
+                    self._hand_out(claimed, hands, carried)
                     if not carried:
                         # What came to rest may have let others go.
                         if claimed or self._take_turns(TURN_SECONDS):
@@ -98,17 +106,31 @@ class Courier:
             outcomes.tell(sent=self.sent)
         return self.sent
 
-    def _quick(self, carried: dict[Future[Answer], tuple[Item, Mould]]) -> int:
+    def _clear_suspects(self, hands: ThreadPoolExecutor, carried: _Carried, until: float, lying_for: float) -> None:
+        """What workers died over goes in small groups before the rest, so that few are blamed again (F29)."""
+        together = max(1, settings.COURIER_HANDS[self.pool] // SUSPECTS_SHARE)
+        until = min(until, time.monotonic() + SUSPECTS_SECONDS)
+        while claimed := self._claim(partial(queue.claim_suspects, self.pool, together, lying_for=lying_for), until):
+            self._hand_out(claimed, hands, carried)
+            while carried:
+                self._record(carried)
+
+    def _hand_out(self, claimed: list[Item], hands: ThreadPoolExecutor, carried: _Carried) -> None:
+        for item, mould, message in self._ready(claimed):
+            carried[hands.submit(self._carry, item, message, mould)] = (item, mould)
+            self._began[item.id] = time.monotonic()
+
+    def _quick(self, carried: _Carried) -> int:
         """How many are in hands that may soon be free again."""
         if self.pool not in _ENDPOINTS:
             return len(carried)
         young = time.monotonic() - SLOW_SECONDS
         return sum(self._began[item.id] > young for item, _ in carried.values())
 
-    def _claim(self, limit: int, until: float, lying_for: float) -> list[Item]:
+    def _claim(self, take: Callable[[], list[Item]], until: float) -> list[Item]:
         if closing.stopping() or time.monotonic() > until or self._resting():
             return []
-        return persist(lambda: queue.claim(self.pool, limit, lying_for=lying_for))
+        return persist(take)
 
     def _resting(self) -> bool:
         return any(outcomes.breaker.resting() for outcomes in self._outcomes.values())
@@ -153,7 +175,7 @@ class Courier:
             settle(item, Fate.DEAD, reason)
             return None
         assert port is not None
-        return self._outcomes.setdefault(item.channel, Outcomes(port, Breaker()))
+        return self._outcomes.setdefault(item.channel, Outcomes(port, Breaker(item.channel)))
 
     def _mould(self, port: Port, item: Item) -> Mould:
         language = item.language if item.language in LANGUAGES else LANGUAGES[0]
@@ -188,7 +210,7 @@ class Courier:
             while wires:
                 wires.pop().close()
 
-    def _record(self, carried: dict[Future[Answer], tuple[Item, Mould]]) -> None:
+    def _record(self, carried: _Carried) -> None:
         done, _ = wait(carried, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
             item, mould = carried.pop(future)

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -28,8 +28,8 @@ from notifications.breaker import Breaker
 from notifications.channels.email import PORT
 from notifications.channels.port import Mould, Outage, Verdict, Wire
 from notifications.compiler import LANGUAGES
-from notifications.courier import Courier
-from notifications.enums import ENDPOINTS, FAILURES, Channel, Fate, Pool
+from notifications.courier import SUSPECTS_SECONDS, Courier
+from notifications.enums import ENDPOINTS, FAILURES, ONE_BY_ONE, Channel, Fate, Pool
 from notifications.models import Delivery, Endpoint, Subscriber
 from notifications.outcomes import Outcomes, told_more
 from notifications.queue import Item
@@ -49,7 +49,7 @@ class Crew:
     def __init__(self, pool: str) -> None:
         self.pool = pool
         self.book = Book()
-        self.breaker = Breaker()
+        self.breaker = Breaker(Channel.EMAIL)
         self.outcomes = Outcomes(PORT, self.breaker)
         self.sent = 0
         self._busy = threading.Lock()
@@ -71,8 +71,11 @@ class Crew:
     def _drain(self, until: float, lying_for: float) -> int:
         self.sent = 0
         self._moulds.clear()
+        # By one sender, before there are others (F29).
+        end = min(until, time.monotonic() + SUSPECTS_SECONDS)
+        self._work(lambda: self._claim(end, lambda: queue.claim_suspects(self.pool, 1, lying_for=lying_for)))
         helpers: list[threading.Thread] = []
-        batch = self._claim(until, lying_for)
+        batch = self._fresh(until, lying_for)
         if len(batch) == BATCH:
             # Worth more than one connection.
             helpers = [
@@ -82,7 +85,7 @@ class Crew:
             for helper in helpers:
                 helper.start()
         try:
-            self._work(batch, until, lying_for)
+            self._work(lambda: self._fresh(until, lying_for), batch)
         finally:
             for helper in helpers:
                 helper.join()
@@ -91,25 +94,30 @@ class Crew:
 
     def _help(self, until: float, lying_for: float) -> None:
         try:
-            self._work(self._claim(until, lying_for), until, lying_for)
+            self._work(lambda: self._fresh(until, lying_for))
         except AWAY as error:
             log.warning("A sender gave up: %s", error)
         finally:
             connections.close_all()
 
-    def _claim(self, until: float, lying_for: float) -> list[Item]:
+    def _fresh(self, until: float, lying_for: float) -> list[Item]:
+        return self._claim(until, lambda: queue.claim(self.pool, BATCH, lying_for=lying_for))
+
+    def _claim(self, until: float, take: Callable[[], list[Item]]) -> list[Item]:
         if closing.stopping() or time.monotonic() > until or self.breaker.resting():
             return []
         # Done twice it takes two batches; the lost one comes back when its lease ends.
-        return persist(lambda: queue.claim(self.pool, BATCH, lying_for=lying_for))
+        return persist(take)
 
-    def _work(self, batch: list[Item], until: float, lying_for: float) -> None:
+    def _work(self, take: Callable[[], list[Item]], batch: list[Item] | None = None) -> None:
+        """Send batch after batch, beginning with ``batch`` when it was taken already."""
         wire = PORT.wire()
+        batch = take() if batch is None else batch
         try:
             while batch:
                 _Sender(self, wire).send(batch)
                 persist(order.promote)
-                batch = self._claim(until, lying_for)
+                batch = take()
         finally:
             wire.close()
 
@@ -175,9 +183,8 @@ class _Sender:
             outcomes.record(item, answer, mould)
 
 
-_MAIL = (Pool.NEWS, Pool.LETTERS)
-_crews: dict[str, Crew] = {pool: Crew(pool) for pool in _MAIL}
-_couriers: dict[str, Courier] = {pool: Courier(pool) for pool in Pool if pool not in _MAIL}
+_crews: dict[str, Crew] = {pool: Crew(pool) for pool in ONE_BY_ONE}
+_couriers: dict[str, Courier] = {pool: Courier(pool) for pool in Pool if pool not in ONE_BY_ONE}
 
 
 def drain(pool: str, *, seconds: float = DRAIN_SECONDS, lying_for: float = 0.0) -> int:

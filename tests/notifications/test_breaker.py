@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +14,7 @@ from pytest_django import Settings
 
 from notifications import breaker, delivery, fanout, order, queue
 from notifications.channels.port import Answer, Verdict
-from notifications.enums import Fate, Pool
+from notifications.enums import Channel, Fate, Pool
 from notifications.models import Announcement, Delivery, Subscriber
 from notifications.queue import Item
 from tests.notifications.news import news, reader, readers
@@ -55,12 +56,30 @@ def drain(times: int = 1) -> None:
         delivery.drain("news")
 
 
+# --- what operators read ---
+
+
+def test_the_log_names_the_channel_that_rests(caplog: pytest.LogCaptureFixture) -> None:
+    guard = breaker.Breaker(Channel.SMS)
+    guard.failed("401 Authenticate", ours=True)
+    guard.down("No connection to the provider", ours=False)
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0] == "SMS: the provider refuses us, no recipient is to blame: 401 Authenticate"
+    assert re.fullmatch(r"SMS: nothing leaves for \d\.\d s: No connection to the provider", said[-1])
+    assert not [words for words in said if "mail" in words.lower()]
+
+
+def test_mail_has_a_relay(caplog: pytest.LogCaptureFixture) -> None:
+    breaker.Breaker(Channel.EMAIL).failed("535 5.7.8 Wrong password", ours=True)
+    assert "The relay refuses us, no recipient is to blame: 535 5.7.8 Wrong password" in caplog.text
+
+
 # --- counting -------------------------------------------------------------------------
 
 
 def test_a_few_bad_addresses_are_not_an_outage() -> None:
     """F04: 2 % of the last 500 may be wrong; the next one is too many, and all of them are taken back."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     for _ in range(490):
         guard.fine()
     assert [guard.refused(item(n), GONE) for n in range(10)] == [[]] * 10
@@ -71,7 +90,7 @@ def test_a_few_bad_addresses_are_not_an_outage() -> None:
 
 def test_only_one_code_counts_together() -> None:
     """F04: "with one code". Different mistakes of different people are not an outage, nor are others taken back."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     for _ in range(490):
         guard.fine()
     for n in range(10):
@@ -82,7 +101,7 @@ def test_only_one_code_counts_together() -> None:
 
 def test_only_the_window_is_taken_back() -> None:
     """F04: after 20,000 mails at 1 % an outage revives nobody who was refused long ago."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     for n in range(20_000):
         if n % 100 == 99:
             assert guard.refused(item(n), GONE) == []
@@ -94,14 +113,14 @@ def test_only_the_window_is_taken_back() -> None:
 
 def test_a_share_of_few_says_nothing() -> None:
     """The first of two refused is 50 %: fifty must have been tried, unless nothing else is heard at all."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     guard.fine()
     assert [guard.refused(item(n), GONE) for n in range(20)] == [[]] * 20
 
 
 def test_a_trip_starts_counting_anew() -> None:
     """What was taken back does not make the next refusal a trip."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     for _ in range(49):
         guard.fine()
     assert guard.refused(item(1), GONE) == []
@@ -112,7 +131,7 @@ def test_a_trip_starts_counting_anew() -> None:
 
 def test_until_mail_is_accepted_again_nobody_is_believed() -> None:
     """What was on its way when it tripped, and every probe after it, is taken back as well."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     assert [guard.refused(item(n), GONE) for n in range(4)] == [[]] * 4
     assert guard.refused(item(4), GONE) == [item(n) for n in range(5)]
     assert [guard.refused(item(n), GONE) for n in (5, 6, 5)] == [[item(5)], [item(6)], [item(5)]]
@@ -122,7 +141,7 @@ def test_until_mail_is_accepted_again_nobody_is_believed() -> None:
 
 def test_a_relay_that_breaks_after_it_was_believed_punishes_nobody() -> None:
     """Really dead addresses made it trip once; a later outage still is one."""
-    guard = breaker.Breaker()
+    guard = breaker.Breaker(Channel.EMAIL)
     for n in range(300):
         _ = guard.refused(item(n), GONE) if n % 7 == 6 else guard.fine()
     found = [guard.refused(item(n), GONE) for n in range(1000, 1030)]
@@ -131,7 +150,7 @@ def test_a_relay_that_breaks_after_it_was_believed_punishes_nobody() -> None:
 
 def test_a_list_full_of_dead_addresses_does_not_stop_the_others() -> None:
     """One trip, however long the list: afterwards they bounce while the others are accepted."""
-    guard, trips = breaker.Breaker(), 0
+    guard, trips = breaker.Breaker(Channel.EMAIL), 0
     for n in range(20_000):
         if n % 7 == 6:
             trips += bool(guard.refused(item(n), GONE))
