@@ -171,7 +171,7 @@ def test_after_the_last_try_it_is_dead_and_the_next_gets_its_turn(far: Far) -> N
 def test_news_for_a_failing_endpoint_waits_apart_and_in_quarantine_it_ends(far: Far) -> None:
     endpoint("fine")
     endpoint("failing", failing_since=timezone.now())
-    endpoint("locked", quarantined_at=timezone.now())
+    endpoint("locked", failing_since=timezone.now(), quarantined_at=timezone.now())
     told()
     rows = dict(Delivery.objects.values_list("subscriber__address", "pool"))
     assert (rows["fine"], rows["failing"]) == ("hooks", "retries")
