@@ -382,5 +382,6 @@ def _short(title: str, draft: Draft, url: str) -> str:
     told = f"{draft.phase.label}: {title}. {' '.join(draft.words.text.split())}"
     room = SMS_LENGTH - len(url) - 1
     if len(told) > room:
-        told = told[: room - 1].rsplit(" ", 1)[0] + "…"
+        # Three full stops: their one character would cost a text half of its room.
+        told = told[: room - 3].rsplit(" ", 1)[0] + "..."
     return f"{told} {url}".strip()

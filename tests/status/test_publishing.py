@@ -13,6 +13,7 @@ from django.db import transaction
 from notifications import fanout
 from notifications.enums import Channel, Kind, Tier
 from notifications.models import Announcement, Customer, Delivery, Endpoint, Rendering, Subscriber
+from notifications.segments import Sms
 from status import components, publishing, reading
 from status.enums import Level, NoticeKind, Phase, PublicImpact
 from status.models import Component, Group, Impact, Notice, NoticeUpdate
@@ -167,6 +168,8 @@ def test_a_text_message_fits_and_ends_with_the_address(words: str) -> None:
     assert len(sms) <= publishing.SMS_LENGTH
     assert sms.startswith("Investigating: API errors. ")
     assert sms.endswith(" " + reading.permalink(notice))
+    # What we add ourselves never takes a text out of the alphabet that costs half.
+    assert Sms(sms).plain
 
 
 def test_a_correction_that_is_told_says_where_it_stands_now() -> None:
