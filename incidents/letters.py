@@ -22,7 +22,7 @@ from notifications import outbox, suppression
 from notifications.enums import Channel, Tier
 from notifications.models import Announcement, Brand, Contact, Customer
 from notifications.outbox import Letter
-from status import publishing, reading
+from status import ledger, publishing, reading
 from status.enums import OVER, Level
 from status.markup import render
 from status.models import Component, Notice
@@ -32,6 +32,14 @@ from status.publishing import Draft
 DEFAULT = """We write to you directly because **{{issue}}** concerns what you use: {{impact}}.
 
 {{update}}
+
+You can reach us at {{support}}."""
+#: Words for whoever read what is corrected now.
+CORRECTED = """We wrote to you about **{{issue}}** and have corrected what we said. It now reads:
+
+{{update}}
+
+What you use of it stands like this now: {{impact}}.
 
 You can reach us at {{support}}."""
 #: For words that do not say it themselves.
@@ -146,17 +154,45 @@ def write_as_asked(
     if not text and loud and were_written(incident.notice):
         text = DEFAULT
     if text:
-        known = {"update": draft.body, "issue": incident.title, "support": support(incident.brand)}
-        write(incident, fill(text, known), held, over=over, by=by, at=at)
+        write(incident, _filled(text, incident, draft.body), held, over=over, by=by, at=at)
+
+
+def correct(incident: Incident, body: str, *, by: User | None, at: datetime) -> None:
+    """The letters that correct: to customers, if any were written to before. ``body`` stands on the page already.
+
+    What has not left yet of older letters is overtaken only by better words for the newest update: how it
+    went on stands in no correction of what was said before.
+    """
+    notice = incident.notice
+    if notice is None or not were_written(notice):
+        return
+    write(
+        incident,
+        _filled(CORRECTED, incident, body),
+        ledger.levels(notice.components.all()),
+        over=notice.phase in OVER,
+        by=by,
+        at=at,
+        headline=publishing.CORRECTION,
+        overtakes=reading.told(notice.updates.all())[0].body == body,
+    )
 
 
 def write(
-    incident: Incident, text: str, held: Mapping[int, Level], *, over: bool, by: User | None, at: datetime
+    incident: Incident,
+    text: str,
+    held: Mapping[int, Level],
+    *,
+    over: bool,
+    by: User | None,
+    at: datetime,
+    headline: str = "",
+    overtakes: bool = True,
 ) -> Mailing:
     """Write the letters, and into the timeline to whom; the caller holds the incident's row.
 
-    ``text`` as for ``letter``; ``held`` says, by id, at what level components are or were.
-    Raises ``lint.Unsendable`` (R-111).
+    ``text`` as for ``letter``; ``held`` says, by id, at what level components are or were; ``headline``
+    as for ``publishing.subject``; ``overtakes`` as for ``outbox.write_letters``. Raises ``lint.Unsendable`` (R-111).
     """
     notice = incident.notice
     assert notice is not None
@@ -169,12 +205,24 @@ def write(
         (letter(text, {one: held.get(one.pk, Level.OPERATIONAL) for one in theirs}, **facts), addresses)
         for theirs, addresses in found.groups
     ]
-    subject = publishing.subject_of(notice)
-    outbox.write_letters(written, subject=subject, brand=incident.brand, lane=lane(notice), over=over, at=at)
+    outbox.write_letters(
+        written,
+        subject=publishing.subject_of(notice, headline),
+        brand=incident.brand,
+        lane=lane(notice),
+        over=over,
+        at=at,
+        overtakes=overtakes,
+    )
     timeline.record(
         incident, Verb.WROTE, by=by, at=at, words=text, letters=found.count, customers=list(found.customers)
     )
     return found
+
+
+def _filled(text: str, incident: Incident, body: str) -> str:
+    """With what is the same for every customer."""
+    return fill(text, {"update": body, "issue": incident.title, "support": support(incident.brand)})
 
 
 def _users(by_topic: Mapping[int, list[Component]]) -> tuple[dict[int, str], dict[int, set[Component]]]:

@@ -153,9 +153,14 @@ def correct_update(
     by: User | None,
     at: datetime,
     channels: Collection[str] = (),
+    writes: bool = False,
     ask: Ask = UNSEEN,
 ) -> Incident:
-    """Replace the words of a public update; the old words stay in both books (R-205)."""
+    """Replace the words of a public update; the old words stay in both books (R-205).
+
+    With ``channels`` it is told as a correction, and by letters where letters were written before (R-803);
+    ``writes``: by letters even where it is told by nothing else. Without both only the page shows it.
+    """
     incident = take(incident, ask)
     if incident.state == State.FALSE_ALARM:
         raise NotAllowed(f"{incident.reference} was a false alarm and is off the page; its words stay as they are.")
@@ -174,6 +179,8 @@ def correct_update(
         update=corrected.public_id,
         was=update.body,
     )
+    if channels or writes:
+        letters.correct(incident, body, by=by, at=at)
     return incident
 
 

@@ -155,13 +155,21 @@ def write_to(
 
 
 def write_letters(
-    letters: Sequence[tuple[Letter, Sequence[str]]], *, subject: str, brand: Brand, lane: str, over: bool, at: datetime
+    letters: Sequence[tuple[Letter, Sequence[str]]],
+    *,
+    subject: str,
+    brand: Brand,
+    lane: str,
+    over: bool,
+    at: datetime,
+    overtakes: bool = True,
 ) -> None:
     """Write to contacts of customers about one incident: each letter with the addresses it is for (R-803).
 
     The caller holds the lock that orders ``lane``, and names no address twice. What has not left yet of
-    an older letter of the lane is overtaken where a new one follows. Five statements, however many
-    letters. Raises ``lint.Unsendable`` (R-111): nothing is written then.
+    an older letter of the lane is overtaken where a new one follows, unless the new one does not say all
+    of it (``overtakes`` False). Five statements, however many letters. Raises ``lint.Unsendable`` (R-111):
+    nothing is written then.
     """
     first = Announcement.objects.filter(lane=lane).count() + 1
     news = [
@@ -197,7 +205,8 @@ def write_letters(
         for announcement, (_, addresses) in zip(news, letters, strict=True)
         for address in addresses
     )
-    _overtake_letters(lane, first, at)
+    if overtakes:
+        _overtake_letters(lane, first, at)
     transaction.on_commit(lambda: bell.ring_deliver(Pool.LETTERS), robust=True)
 
 

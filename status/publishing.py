@@ -244,9 +244,9 @@ def subject(brand: Brand, story: Story, headline: str = "") -> str:
     return _subject(brand, phase=headline or story.phase, title=story.title, reference=story.reference)
 
 
-def subject_of(notice: Notice) -> str:
-    """The subject line of what is said about a notice where it stands now."""
-    phase = Phase(notice.phase).label
+def subject_of(notice: Notice, headline: str = "") -> str:
+    """The subject line of what is said about a notice where it stands now; ``headline`` as for ``subject``."""
+    phase = headline or Phase(notice.phase).label
     return _subject(notice.brand, phase=phase, title=notice.title, reference=notice.reference)
 
 

@@ -75,7 +75,9 @@ def _update(form: forms.UpdateForm, incident: Incident, by: User, at: datetime) 
 
 def _correct(form: forms.CorrectForm, incident: Incident, by: User, at: datetime) -> object:
     body, channels = form.cleaned_data["body"], form.channels
-    return lifecycle.correct_update(incident, form.update, body, by=by, at=at, channels=channels, ask=form.ask)
+    return lifecycle.correct_update(
+        incident, form.update, body, by=by, at=at, channels=channels, writes=form.asks_to_write, ask=form.ask
+    )
 
 
 def _note(form: forms.NoteForm, incident: Incident, by: User, at: datetime) -> object:

@@ -105,7 +105,7 @@ def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
         title=story.title,
         url=story.url or settings.SITE_URL,
     )
-    return compiler.preview_letter(words, form.brand, publishing.subject(form.brand, story))
+    return compiler.preview_letter(words, form.brand, publishing.subject(form.brand, story, form.headline))
 
 
 def _shown(draft: Draft) -> Draft:

@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.utils.functional import cached_property
 
+from incidents import letters
 from incidents.models import Incident, UpdateTemplate
 from incidents.words import Facts, check_filled, check_voice
 from notifications.lint import Unsendable, lint_for
@@ -57,9 +58,7 @@ class OfIncident(ComposerForm):
 
     def known(self, name: str, default: Any = None) -> Any:
         assert self.incident is not None
-        if name in ("title", "started_at"):
-            return getattr(self.incident, name)
-        return super().known(name, default)
+        return self.incident.started_at if name == "started_at" else super().known(name, default)
 
     def story(self, draft: Draft) -> Story:
         assert self.incident is not None
@@ -191,9 +190,6 @@ class FalseAlarmForm(TellingForm):
         held = ledger.held_by(self.incident.source)
         return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
 
-    def known(self, name: str, default: Any = None) -> Any:
-        return self.incident.title if name == "title" and self.incident else super().known(name, default)
-
     def draft(self) -> Draft:
         return Draft(Phase.RESOLVED, str(self.known("body") or "").strip())
 
@@ -211,8 +207,8 @@ class CorrectForm(TellingForm):
     """Better words for an update that is out; the old ones stay in both books (R-205)."""
 
     quietly = True
-    writes = False
     headline = publishing.CORRECTION
+    letter_start = letters.CORRECTED
 
     body = words(
         "The corrected words", rows=9, error_messages={"required": "Words cannot be taken back, only improved."}
@@ -224,6 +220,7 @@ class CorrectForm(TellingForm):
         self.update = update
         assert incident.notice is not None
         # Whoever did not read the old words need not hear that they were corrected.
+        self.writes = self.wrote = letters.were_written(incident.notice)
         start = {"body": update.body, "wires": incident.notice.told_channels}
         super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
 

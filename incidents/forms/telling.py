@@ -120,8 +120,9 @@ class TellingForm(ActForm):
 
     ends = False
     quietly = False
-    #: Whether Enterprise customers may be written to about it (R-803).
+    #: Whether Enterprise customers may be written to about it, and where the words start (R-803).
     writes = True
+    letter_start = letters.DEFAULT
     #: Whether it says when the next update comes, and when.
     promises = False
     promised: datetime | None = None
@@ -203,7 +204,12 @@ class TellingForm(ActForm):
         raise NotImplementedError
 
     def known(self, name: str, default: Any = None) -> Any:
-        """A cleaned value, even of words that may not be published yet; before the form is sent, its first value."""
+        """A cleaned value, even of words that may not be published yet; before the form is sent, its first value.
+
+        An incident that is there has its title.
+        """
+        if name == "title" and self.incident:
+            return self.incident.title
         if self.is_bound:
             return self.read.get(name, default)
         return self.get_initial_for_field(self.fields[name], name) if name in self.fields else default
@@ -296,7 +302,7 @@ class TellingForm(ActForm):
         """What a letter says, filled as far as it is known and the same for everybody."""
         draft, brand = self.draft(), self.brand
         known = {"update": draft.body, "issue": str(self.known("title") or ""), "support": brand and support(brand)}
-        return fill(letters.DEFAULT, {name: value for name, value in known.items() if value})
+        return fill(self.letter_start, {name: value for name, value in known.items() if value})
 
     @cached_property
     def mailing(self) -> Mailing:

@@ -424,16 +424,90 @@ def test_a_double_click_writes_once(at_desk: Client) -> None:
     assert Delivery.objects.filter(announcement__kind=Kind.DIRECT).count() == 3
 
 
-def test_a_correction_writes_no_letters(at_desk: Client) -> None:
+# --- corrections -------------------------------------------------------------------------
+
+
+def correcting(client: Client, incident: Incident, **changes: Any) -> tuple[str, dict[str, Any]]:
+    """The page that corrects the first update, and what a browser sends of it when it is told to others."""
+    assert incident.notice is not None
+    first = incident.notice.updates.order_by("seq").first()
+    assert first is not None
+    url = desk.correct(incident, first.public_id)
+    opened = desk.opened(client, url, body="Only some calls time out.") | changes
+    del opened["quiet"]
+    return url, opened
+
+
+def test_whoever_was_written_to_reads_the_correction(at_desk: Client) -> None:
+    """R-803, R-804: the wrong words stood in a letter. The form shows the better one, and to how many it goes."""
     at_desk.post(ADD, typed(at_desk))
     incident = fresh(Incident.objects.get())
-    assert incident.notice is not None
-    url = desk.correct(incident, incident.notice.updates.get().public_id)
-    opened = desk.opened(at_desk, url, body="Better words.")
-    assert "email:enterprise" not in {line.way.key for line in at_desk.get(url).context["lines"]}
-    del opened["quiet"]
-    at_desk.post(url, opened | {"wires": ["email", "email:enterprise"]})
-    assert Announcement.objects.filter(kind=Kind.DIRECT).count() == 1
+    url, opened = correcting(at_desk, incident)
+    shown = at_desk.post(url + "preview/", opened).context["preview"]
+    line = next(line for line in shown.lines if line.way.key == "email:enterprise")
+    assert (line.told, line.ticked, line.reaches) == (True, True, "3 people at 2 customers")
+    assert (shown.count, shown.in_short) == (3, "writes 3 letters")
+    assert shown.letter.subject == "[Northwind] Correction: API is down"
+
+    assert at_desk.post(url, opened).status_code == 302
+    better = Announcement.objects.filter(kind=Kind.DIRECT).latest("pk")
+    assert better.subject == shown.letter.subject
+    assert better.content["paragraphs"] == [
+        "We wrote to you about API is down and have corrected what we said. It now reads:",
+        "Only some calls time out.",
+        "What you use of it stands like this now: API (major outage).",
+        "You can reach us at support@northwind.example.",
+    ]
+    assert "\n\n".join(better.content["paragraphs"]) in shown.letter.text
+    assert desk.last(incident).verb == Verb.WROTE
+
+
+def test_a_correction_that_only_the_page_shows_is_written_to_nobody(at_desk: Client) -> None:
+    at_desk.post(ADD, typed(at_desk))
+    incident = fresh(Incident.objects.get())
+    say(at_desk, incident, "resolve", body="Fixed.")
+    count = Announcement.objects.filter(kind=Kind.DIRECT).count()
+    url, opened = correcting(at_desk, incident, quiet="on")
+    at_desk.post(url, opened | {"quiet": "on"})
+    assert Announcement.objects.filter(kind=Kind.DIRECT).count() == count
+
+
+def test_who_was_not_written_to_is_not_told_that_it_was_wrong(ann: Client) -> None:
+    scene.severity("P0", 1, grid={"email": Setting.ON})
+    api = scene.component("API")
+    customer("ACME", api)
+    scene.subscriber("reader@example.com")
+    ann.post(ADD, typed(ann, body="We look.", blank_description=""))
+    incident = fresh(Incident.objects.get())
+    url, opened = correcting(ann, incident)
+    assert "email:enterprise" not in {line.way.key for line in ann.get(url).context["lines"]}
+    ann.post(url, opened | {"wires": ["email", "email:enterprise"]})
+    assert written() == {}
+
+
+def test_a_correction_of_older_words_does_not_overtake_how_it_ended(at_desk: Client) -> None:
+    """R-804: nobody misses the end because a detail of the beginning was put right."""
+    at_desk.post(ADD, typed(at_desk))
+    incident = fresh(Incident.objects.get())
+    say(at_desk, incident, "resolve", body="Fixed.")
+    url, opened = correcting(at_desk, fresh(incident))
+    assert at_desk.post(url, opened).status_code == 302
+    waiting = Delivery.objects.filter(announcement__kind=Kind.DIRECT, fate=Fate.PENDING, address="ops@bits.example")
+    ends = [row.announcement.content["paragraphs"][1] for row in waiting.order_by("pk")]
+    assert ends == ["Fixed.", "Only some calls time out."]
+
+
+def test_a_correction_of_the_newest_words_overtakes_the_wrong_ones(at_desk: Client) -> None:
+    at_desk.post(ADD, typed(at_desk))
+    url, opened = correcting(at_desk, fresh(Incident.objects.get()))
+    at_desk.post(url, opened)
+    assert dict(Delivery.objects.filter(address="ops@bits.example").values_list("announcement__subject", "fate")) == {
+        "[Northwind] Investigating: API is down": Fate.SUPPRESSED,
+        "[Northwind] Correction: API is down": Fate.PENDING,
+    }
+
+
+# --- the playbooks -----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("presets")
