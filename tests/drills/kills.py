@@ -82,5 +82,6 @@ DRILLS = (
         short={"readers": 12_000, "kills": 3},
         full={"readers": 50_000, "kills": 10},
         broken="cursor-first",
+        when_broken={"kills": 6},
     ),
 )

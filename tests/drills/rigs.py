@@ -7,6 +7,7 @@ program begins. None of this is reachable from the product.
 from __future__ import annotations
 
 import os
+import random
 import sys
 import threading
 import time
@@ -21,8 +22,8 @@ from django.db.models import Q
 from notifications import bell, book, closing, egress, fanout, order, queue, texts
 from notifications.book import AWAY, Book
 from notifications.breaker import Breaker
-from notifications.channels import registry
-from notifications.channels.port import Mould
+from notifications.channels import registry, webhook
+from notifications.channels.port import Answer, Mould
 from notifications.enums import Channel
 from notifications.fanout import _Chunk
 from notifications.management.commands import dispatch
@@ -60,12 +61,15 @@ def marks_by_the_batch(_: str) -> None:
 
 @_rig
 def cursor_first(_: str) -> None:
-    """The cursor of a fan-out moves in one commit, the rows follow in another."""
+    """The cursor of a fan-out moves in one commit, the rows follow in another.
+
+    They follow late, so that a kill most likely falls between the two.
+    """
     insert = fanout._insert
 
     def later(chunk: _Chunk, older: list[int]) -> None:
         def write() -> None:
-            time.sleep(0.05)
+            time.sleep(0.3)
             insert(chunk, older)
 
         transaction.on_commit(write)
@@ -153,8 +157,15 @@ def texts_again(_: str) -> None:
 
 @_rig
 def no_turns(_: str) -> None:
-    """What is for one endpoint goes out as it comes, several at once."""
+    """What is for one endpoint goes out as it comes, several at once, each as long on its way as networks take."""
+    send = webhook.Wire.send
+
+    def on_its_way(self: webhook.Wire, item: Item, message: bytes, mould: Mould, *, deadline: float) -> Answer:
+        time.sleep(random.uniform(0.0, 0.3))
+        return send(self, item, message, mould, deadline=deadline)
+
     _replace(fanout, "_waiting", lambda chunk, older: Q(pk__in=[]))
+    _replace(webhook.Wire, "send", on_its_way)
 
 
 @_rig
