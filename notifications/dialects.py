@@ -16,6 +16,8 @@ DIALECTS = {
         "now": "statement_timestamp()",
         "now_plus": "(statement_timestamp() + make_interval(secs => %s))",
         "now_minus": "(statement_timestamp() - make_interval(secs => %s))",
+        # Up to four seconds from now, not all at once.
+        "apart": "(statement_timestamp() + make_interval(secs => notifications_delivery.id %% 5))",
         "skip_locked": "FOR UPDATE SKIP LOCKED",
         "skip_locked_older": "FOR UPDATE OF older SKIP LOCKED",
         "skip_locked_newer": "FOR UPDATE OF newer SKIP LOCKED",
@@ -25,6 +27,7 @@ DIALECTS = {
         "now": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
         "now_plus": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || %s || ' seconds')",
         "now_minus": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-' || %s || ' seconds')",
+        "apart": "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+' || (notifications_delivery.id %% 5) || ' seconds')",
         "skip_locked": "",
         "skip_locked_older": "",
         "skip_locked_newer": "",

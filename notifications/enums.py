@@ -66,6 +66,8 @@ NEWS_POOLS = {
     Channel.CHAT: Pool.CHATS,
     Channel.SOCIAL: Pool.CHATS,
 }
+#: Each sender has one message of these in hand, in order of its id; couriers have many.
+ONE_BY_ONE = (Pool.NEWS, Pool.LETTERS)
 LETTER_POOLS = {Channel.EMAIL: Pool.LETTERS, Channel.SMS: Pool.CODES}
 
 

@@ -8,6 +8,7 @@ never waited for, so that nothing here can deadlock.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -15,9 +16,14 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from notifications.dialects import count, rows, sql
+from notifications.enums import ONE_BY_ONE, Fate
+
+log = logging.getLogger(__name__)
 
 #: Copies of one message that may leave without a person deciding (reliability.md 3.1).
 MAX_COPIES = 2
+#: Workers that may die over one message before nobody tries it again by itself (F29).
+MAX_CRASHES = 3
 #: How far back the sweep looks for expired news.
 LATELY_SECONDS = 86_400
 
@@ -49,13 +55,19 @@ class Item(NamedTuple):
 CLAIM = """
 WITH picked AS MATERIALIZED (
     SELECT id FROM notifications_delivery
-    WHERE pool = %s AND fate = 'pending' AND next_at <= {now_minus}
+    WHERE pool = %s AND fate = 'pending' AND {suspects} AND next_at <= {now_minus}
     ORDER BY next_at, id LIMIT %s {skip_locked}
 )
 UPDATE notifications_delivery
 SET fate = 'leased', fence = fence + 1, lease_until = {now_plus}
 WHERE id IN (SELECT id FROM picked)
 RETURNING id, fence
+"""
+
+#: How often the worst of those that are due has had a worker die over it; NULL: there are no suspects (F29).
+WORST = """
+SELECT MAX(crashes) FROM notifications_delivery
+WHERE pool = %s AND fate = 'pending' AND crashes > 0 AND next_at <= {now_minus}
 """
 
 LOOK = """
@@ -99,6 +111,7 @@ SETTLE = """
 UPDATE notifications_delivery SET
     fate = %s, reason = %s, next_at = CASE WHEN %s = 0 THEN next_at ELSE {now_plus} END, copies = copies - %s,
     attempts = attempts + %s, lease_until = NULL, settled_at = CASE WHEN %s = 1 THEN {now} END,
+    crashes = crashes * %s,
     receipt = COALESCE(NULLIF(%s, ''), receipt)
 WHERE id = %s AND fence = %s AND fate IN ('leased', 'sending')
 """
@@ -115,12 +128,26 @@ UPDATE notifications_delivery SET fate = 'suppressed', reason = %s, settled_at =
 WHERE id = %s AND fence = %s AND fate = 'leased' AND lease_until > {now}
 """
 
+#: A row that a dead worker had its hands on is a suspect; MAX_CRASHES of them, and nobody tries again (F29).
+#: Mail goes one by one in order of id, so of a claim (they share the moment their lease ends) only the first
+#: that is left can have been in hand. A courier compiles its whole claim: any of them may have been.
 REAP_LEASED = """
 WITH picked AS MATERIALIZED (
-    SELECT id FROM notifications_delivery WHERE fate = 'leased' AND lease_until < {now} {skip_locked}
+    SELECT id, pool, lease_until FROM notifications_delivery
+    WHERE fate = 'leased' AND lease_until < {now} {skip_locked}
+), held AS (
+    SELECT id, CASE WHEN pool IN ({one_by_one}) AND id > MIN(id) OVER (PARTITION BY pool, lease_until)
+        THEN 0 ELSE 1 END AS suspect
+    FROM picked
 )
-UPDATE notifications_delivery SET fate = 'pending', lease_until = NULL
-WHERE id IN (SELECT id FROM picked)
+UPDATE notifications_delivery SET
+    crashes = crashes + held.suspect, lease_until = NULL,
+    next_at = CASE held.suspect WHEN 1 THEN {apart} ELSE next_at END,
+    fate = CASE WHEN crashes + held.suspect >= {max_crashes} THEN 'dead' ELSE 'pending' END,
+    reason = CASE WHEN crashes + held.suspect >= {max_crashes} THEN 'Three workers died over it.' ELSE reason END,
+    settled_at = CASE WHEN crashes + held.suspect >= {max_crashes} THEN {now} END
+FROM held WHERE notifications_delivery.id = held.id
+RETURNING notifications_delivery.id, fate
 """
 
 REAP_SENDING = """
@@ -130,11 +157,14 @@ WITH picked AS MATERIALIZED (
 UPDATE notifications_delivery SET
     fate = CASE WHEN {may_repeat} THEN 'pending' ELSE 'uncertain' END,
     settled_at = CASE WHEN {may_repeat} THEN NULL ELSE {now} END,
-    reason = 'The worker was lost while handing it over; it may have left.', lease_until = NULL
+    reason = CASE WHEN crashes + 1 >= {max_crashes} THEN 'Three workers died over it; it may have left.'
+        ELSE 'The worker was lost while handing it over; it may have left.' END,
+    crashes = crashes + 1, next_at = {apart}, lease_until = NULL
 WHERE id IN (SELECT id FROM picked)
 """
 #: A webhook's receiver knows its id and drops a second copy; a text is never repeated on a guess (reliability.md 3.3).
-MAY_REPEAT = """CASE channel WHEN 'webhook' THEN TRUE WHEN 'sms' THEN FALSE WHEN 'whatsapp' THEN FALSE
+MAY_REPEAT = """CASE WHEN crashes + 1 >= {max_crashes} THEN FALSE
+    WHEN channel = 'webhook' THEN TRUE WHEN channel = 'sms' THEN FALSE WHEN channel = 'whatsapp' THEN FALSE
     ELSE copies < {max_copies} AND EXISTS (SELECT 1 FROM notifications_announcement a
         WHERE a.id = notifications_delivery.announcement_id AND a.on_doubt = 'retry') END"""
 
@@ -155,11 +185,19 @@ WHERE id IN (SELECT id FROM picked)
 
 def claim(pool: str, limit: int, *, lying_for: float = 0.0) -> list[Item]:
     """Take up to ``limit`` due rows for ``DELIVERY_LEASE_SECONDS``; only those due for ``lying_for`` seconds."""
-    fences = dict(rows(sql(CLAIM), [pool, lying_for, limit, settings.DELIVERY_LEASE_SECONDS]))
-    if not fences:
+    return _claim(sql(CLAIM, suspects="crashes = 0"), [pool, lying_for, limit])
+
+
+def claim_suspects(pool: str, together: int, *, lying_for: float = 0.0) -> list[Item]:
+    """Take due rows over which a worker died (F29): one alone that has cost two, else up to ``together``.
+
+    Whoever takes them takes nothing else until they are through: what dies with them would be blamed, too.
+    """
+    [(worst,)] = rows(sql(WORST), [pool, lying_for])
+    if worst is None:
         return []
-    found = rows(sql(LOOK, ids=", ".join(["%s"] * len(fences))), list(fences))
-    return [_item(fences[row[0]], row) for row in found]
+    limit = together if worst == 1 else 1
+    return _claim(sql(CLAIM, suspects="crashes > 0 AND crashes = %s"), [pool, worst, lying_for, limit])
 
 
 def turn(left: Sequence[Item], leaving: Sequence[Item]) -> set[int]:
@@ -192,7 +230,9 @@ def settle(
 
     ``tried`` counts an attempt that never came to sending. False when the row is no longer ours.
     """
-    counts = [int(wait > 0), wait, int(returned), int(tried), int(fate != "pending")]
+    over = int(fate != "pending")
+    # Whoever writes this outlived it: no suspect any more when it is tried again.
+    counts = [int(wait > 0), wait, int(returned), int(tried), over, over]
     wanted = [fate, reason[:300], *counts, receipt[:120], item.id, item.fence]
     return count(sql(SETTLE), wanted) == 1
 
@@ -210,14 +250,30 @@ def leave_out(item: Item, reason: str) -> None:
 
 
 def reap() -> int:
-    """Take rows back whose worker is gone (F01): unsent ones freely, those in the air by the news' policy on doubt."""
-    leased = count(sql(REAP_LEASED), [])
-    return leased + count(sql(REAP_SENDING, may_repeat=MAY_REPEAT.format(max_copies=MAX_COPIES)), [])
+    """Take rows back whose worker is gone (F01): unsent ones freely, those in the air by the news' policy on doubt.
+
+    None of them for ever: see MAX_CRASHES (F29).
+    """
+    pools = ", ".join(f"'{pool}'" for pool in ONE_BY_ONE)
+    may_repeat = MAY_REPEAT.format(max_copies=MAX_COPIES, max_crashes=MAX_CRASHES)
+    crashes = str(MAX_CRASHES)
+    back = rows(sql(REAP_LEASED, one_by_one=pools, max_crashes=crashes), [])
+    for pk in (pk for pk, fate in back if fate == Fate.DEAD):
+        log.error("Delivery %d: three workers died over it; nobody tries again by itself.", pk)
+    return len(back) + count(sql(REAP_SENDING, may_repeat=may_repeat, max_crashes=crashes), [])
 
 
 def expire() -> int:
     """End rows that nobody wants to hear any more (F20)."""
     return count(sql(EXPIRE), [LATELY_SECONDS])
+
+
+def _claim(statement: str, wanted: list[Any]) -> list[Item]:
+    fences = dict(rows(statement, [*wanted, settings.DELIVERY_LEASE_SECONDS]))
+    if not fences:
+        return []
+    found = rows(sql(LOOK, ids=", ".join(["%s"] * len(fences))), list(fences))
+    return [_item(fences[row[0]], row) for row in found]
 
 
 def _item(fence: int, row: Sequence[Any]) -> Item:

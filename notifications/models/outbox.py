@@ -159,6 +159,10 @@ class Delivery(models.Model):
         indexes = [
             # Read by the claim.
             models.Index(fields=["pool", "next_at", "id"], condition=Q(fate="pending"), name="delivery_claim"),
+            # Read by the claim of what workers died over, and nearly always empty (F29).
+            models.Index(
+                fields=["pool", "next_at", "id"], condition=Q(fate="pending", crashes__gt=0), name="delivery_suspects"
+            ),
             # Read by the reaper.
             models.Index(fields=["lease_until"], condition=Q(fate__in=["leased", "sending"]), name="delivery_reap"),
             # Read by the promotion of rows that waited for their predecessor.
