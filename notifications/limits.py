@@ -141,12 +141,9 @@ def visitor_of(request: HttpRequest) -> Visitor | None:
     The first entries of X-Forwarded-For are whatever the visitor wrote there: never believed. None for
     this machine itself (a proxy that nobody named): the limits of one visitor would then hit all.
     """
-    hops = [request.META.get("REMOTE_ADDR", "")]
-    if settings.TRUSTED_PROXIES:
-        hops = [*request.headers.get("X-Forwarded-For", "").split(","), *hops]
-    hops = [hop.strip() for hop in hops if hop.strip()]
-    if not hops:
-        return None
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",") if settings.TRUSTED_PROXIES else []
+    # The other end is a hop also where it has no address, over a Unix socket: counted from there.
+    hops = [*filter(None, map(str.strip, forwarded)), request.META.get("REMOTE_ADDR", "")]
     found = _parsed(hops[max(-len(hops), -1 - settings.TRUSTED_PROXIES)]) or _parsed(hops[-1])
     return None if found is None or found.is_loopback else found
 

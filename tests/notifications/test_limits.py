@@ -147,6 +147,11 @@ VISITORS = [
     (0, "::ffff:203.0.113.7", None, "203.0.113.7"),
     (0, "127.0.0.1", "1.2.3.4", "None"),
     (0, "", None, "None"),
+    # Over a Unix socket the other end has no address, but it is a hop all the same.
+    (1, "", "1.2.3.4, 203.0.113.7", "203.0.113.7"),
+    (2, "", "1.2.3.4, 203.0.113.7, 10.0.0.2", "203.0.113.7"),
+    (1, "", None, "None"),
+    (1, "", "rubbish", "None"),
 ]
 
 
