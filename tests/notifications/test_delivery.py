@@ -119,7 +119,7 @@ def test_a_stale_fence_writes_nothing(relay: Relay) -> None:
     [mine] = queue.claim("news", 1)
     past_lease()
     queue.reap()
-    Delivery.objects.update(next_at=timezone.now())
+    Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
     assert queue.claim("news", 1) == []
     [theirs] = queue.claim_suspects("news", 1)
     assert (theirs.id, theirs.fence) == (mine.id, mine.fence + 1)

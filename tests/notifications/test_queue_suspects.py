@@ -40,7 +40,7 @@ def bury() -> None:
     """The leases of the dead end, the reaper comes, and time passes until everything is due again."""
     Delivery.objects.filter(lease_until__isnull=False).update(lease_until=timezone.now() - timedelta(seconds=5))
     queue.reap()
-    Delivery.objects.filter(fate=Fate.PENDING).update(next_at=timezone.now())
+    Delivery.objects.filter(fate=Fate.PENDING).update(next_at=timezone.now() - timedelta(seconds=1))
 
 
 # --- who is a suspect --------------------------------------------------------------
@@ -149,17 +149,9 @@ def poisonous(address: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return self.real.fill(item)  # type: ignore[attr-defined,no-any-return]
 
     monkeypatch.setattr(delivery.Crew, "mould", lambda crew, item: Deadly(mould(crew, item)))
-    # The dead write nothing down and hand nothing back.
-    monkeypatch.setattr(delivery._Sender, "_turn", _turn_alive)
+    # The dead hand nothing back.
     monkeypatch.setattr(queue, "release", lambda items: None)
     return killed
-
-
-def _turn_alive(self: delivery._Sender, leaving: Item | None) -> bool:
-    left, self._left = self._left, None
-    if leaving is None and left is None:
-        return False
-    return self._crew.book.turn(left, leaving)
 
 
 def test_three_workers_die_over_it_and_everybody_else_is_told(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
