@@ -7,7 +7,7 @@ from datetime import datetime
 
 from notifications import codes, letters, limits, outbox, suppression
 from notifications.enums import ENDPOINTS, PHONES, Channel
-from notifications.lint import Unsendable, lint_for
+from notifications.lint import sayable
 from notifications.models import Brand, Subscriber
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,8 @@ def text_code(subscriber: Subscriber, purpose: str, *, at: datetime) -> bool:
 
 def _write(to: str, subscriber: Subscriber, at: datetime) -> None:
     brand = Brand.objects.default()
-    names = [_sayable(name, brand) for name in subscriber.follows.filter(since=None).values_list("name", flat=True)]
+    # What the brand must not say is left out: the letter goes out without.
+    names = [sayable(brand, name) for name in subscriber.follows.filter(since=None).values_list("name", flat=True)]
     if not subscriber.is_active:
         subject, letter = letters.confirm(subscriber, brand, names if subscriber.follows_only else (), at)
     elif names:
@@ -92,15 +93,6 @@ def _write(to: str, subscriber: Subscriber, at: datetime) -> None:
 
 def _lane(subscriber: Subscriber) -> str:
     return f"subscriber:{subscriber.public_id}"
-
-
-def _sayable(name: str, brand: Brand) -> str:
-    """The name of an incident, or nothing where it names another brand (R-111): the letter goes out without."""
-    try:
-        lint_for(brand, [name])
-    except Unsendable:
-        return ""
-    return name
 
 
 def _watch(brand: Brand, at: datetime) -> None:

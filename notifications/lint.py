@@ -54,6 +54,18 @@ def lint_for(brand: Brand, texts: Iterable[str]) -> None:
     lint(texts, foreign=foreign, own=brand.name)
 
 
+def sayable(brand: Brand, text: str, *, instead: str = "") -> str:
+    """Words of others (the name of an incident, of a room, what a far end answered) where ``brand`` may say them.
+
+    Where not, ``instead``: a letter goes out without them rather than not at all.
+    """
+    try:
+        lint_for(brand, [text])
+    except Unsendable:
+        return instead
+    return text
+
+
 def _names(name: str, text: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 

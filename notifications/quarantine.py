@@ -21,6 +21,7 @@ from notifications import bell, outbox, tokens
 from notifications.channels.port import Answer, Verdict
 from notifications.enums import UNSENT, Channel, Fate, Kind, Pool
 from notifications.fanout import QUARANTINED
+from notifications.lint import sayable
 from notifications.models import Brand, Delivery, Endpoint, Subscriber
 from notifications.outbox import Letter
 from notifications.queue import Item
@@ -175,8 +176,9 @@ def _letter(endpoint: Endpoint, brand: Brand, last: str) -> Letter:
     return Letter(
         heading="Your webhook is paused",
         paragraphs=(
-            f"For 24 hours, {endpoint} could not be reached with status updates of {brand.name}.",
-            f"The last try ended so: {last}",
+            f"For 24 hours, {sayable(brand, str(endpoint), instead='it')} could not be reached with status updates "
+            f"of {brand.name}.",
+            f"The last try ended so: {sayable(brand, last, instead='it did not take the message')}",
             "Until you switch it on again nothing more is sent. What it missed you can have sent again.",
         ),
         button="See what happened",

@@ -14,6 +14,7 @@ from notifications import outbox, quarantine
 from notifications.book import persist
 from notifications.channels.port import Answer, Verdict
 from notifications.enums import UNSENT, Channel, Fate
+from notifications.lint import sayable
 from notifications.models import Brand, Delivery, Endpoint
 from notifications.outbox import Letter
 from notifications.queue import Item
@@ -74,8 +75,8 @@ def _stop(person: uuid.UUID, reason: str) -> None:
     letter = Letter(
         heading="Your chat room hears no more",
         paragraphs=(
-            f"Status updates of {brand.name} can no longer be posted to {endpoint}.",
-            reason,
+            f"Status updates of {brand.name} can no longer be posted to {sayable(brand, str(endpoint), instead='it')}.",
+            sayable(brand, reason, instead="The place does not take them."),
             "If you want them again, subscribe once more with the address of a webhook that works.",
         ),
     )

@@ -18,7 +18,7 @@ from notifications import endpoints, tokens, vault
 from notifications.channels import webhook as wire
 from notifications.channels.webhook import SCHEDULE, backoff, place, signed
 from notifications.enums import Fate, Kind, Pool
-from notifications.models import Announcement, Delivery, Rendering, Subscriber
+from notifications.models import Announcement, Brand, Delivery, Rendering, Subscriber
 from notifications.moments import stamp
 from tests.notifications.hooks import EVENT, OWNER, drain, endpoint, told, wait, webhook
 from tests.notifications.news import letter
@@ -350,6 +350,19 @@ def test_a_day_of_failing_ends_in_quarantine_with_one_letter(receiver: Receiver)
         "The last try ended so: It answered 500 Internal Server Error.",
     )
     assert f"/subscriptions/webhook/{tokens.make(subscriber, tokens.MANAGE)}" in told_owner["url"]
+
+
+def test_a_name_that_must_not_be_said_keeps_nobody_out_of_quarantine(receiver: Receiver) -> None:
+    """R-111, F19: the letter goes out without it; before, the sweep broke on it, and with it all that comes after."""
+    subscriber, _ = webhook(receiver, name="Room of Zephyr")
+    Brand.objects.create(slug="zephyr", name="Zephyr", sender_email="z@zephyr.example", support_email="z@z.example")
+    receiver.manner = say(500)
+    told(1)
+    for _ in range(len(SCHEDULE)):
+        wait()
+    assert endpoint(subscriber).quarantined_at is not None
+    (mail,) = Delivery.objects.filter(address=OWNER)
+    assert mail.announcement.content["paragraphs"][0].startswith("For 24 hours, it could not be reached")
 
 
 def test_a_worker_that_died_before_it_could_say_so_is_made_up_for(receiver: Receiver) -> None:
