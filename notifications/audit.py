@@ -32,7 +32,7 @@ MINUTE = timedelta(seconds=60)
 #: After its deadline a message has this long to come to an end.
 GRACE = timedelta(minutes=5)
 #: Of older announcements only what has not ended is looked at.
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 #: A click takes its moment before it commits: mail that began meanwhile began in good faith.
 CLICK = timedelta(seconds=5)
 #: An audit this old still counts; moments of different clocks are never as far apart.
@@ -196,10 +196,15 @@ def _missed(news: Announcement) -> QuerySet[Any, Any]:
 
 def _overdue(at: datetime, _: datetime) -> Found:
     """However old. Each group of fates has a small index of its own; asked in one they would be read from the table."""
-    unfinished = Q(fate=Fate.PENDING) | Q(fate__in=(Fate.LEASED, Fate.SENDING)) | Q(fate=Fate.BLOCKED)
-    # A webhook is tried for a day, and what waits behind it a day more (F06).
+    held = Q(fate=Fate.HELD)
+    unfinished = Q(fate=Fate.PENDING) | Q(fate__in=(Fate.LEASED, Fate.SENDING)) | Q(fate=Fate.BLOCKED) | held
+    # A webhook is tried for a day, and what waits behind it a day more (F06); some days between digests have 25 hours.
     hooks = Q(channel=Channel.WEBHOOK)
-    late = Q(~hooks, announcement__expires_at__lte=at - GRACE) | Q(hooks, announcement__expires_at__lte=at - 2 * DAY)
+    late = (
+        Q(~hooks, ~held, announcement__expires_at__lte=at - GRACE)
+        | Q(hooks, announcement__expires_at__lte=at - 2 * DAY)
+        | Q(held, announcement__expires_at__lte=at - 2 * HOUR)
+    )
     return _found(Delivery.objects.filter(unfinished, late))
 
 

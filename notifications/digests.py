@@ -7,17 +7,21 @@ The worst incidents never wait here: the fan-out does not hold them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, time
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from notifications import outbox, quiet
 from notifications.enums import Channel, Fate
 from notifications.models import Announcement, Delivery
 from notifications.stories import Digest, Line, Story
+
+log = logging.getLogger(__name__)
 
 #: People whose digests are written in one transaction.
 CHUNK = 1000
@@ -54,7 +58,12 @@ def _write_some(zone: str | None, clock: time | None, due: datetime, at: datetim
     people = list(held.order_by("subscriber").values_list("subscriber", flat=True).distinct()[:CHUNK])
     rows = _locked(held.filter(subscriber__in=people))
     for news, group in _alike(rows).items():
-        _write(news, group, due, at)
+        try:
+            _write(news, group, due, at)
+        except DatabaseError:
+            raise
+        except Exception as error:  # one that cannot be written must not keep everybody else's (F18)
+            _let_go(group, error)
     return len({row.person for row in rows})
 
 
@@ -89,6 +98,12 @@ def _write(news: tuple[int, ...], rows: list[_Held], due: datetime, at: datetime
     Delivery.objects.filter(pk__in=[row.id for row in rows]).update(
         fate=Fate.SUPPRESSED, reason=f"In the digest of {due:%Y-%m-%d %H:%M} UTC.", settled_at=at
     )
+
+
+def _let_go(rows: Sequence[_Held], error: Exception) -> None:
+    """What cannot be told in one mail is told one by one; what cannot be told at all ends there, for people to see."""
+    log.error("A digest cannot be written, %d messages go one by one: %s: %s", len(rows), type(error).__name__, error)
+    Delivery.objects.filter(pk__in=[row.id for row in rows]).update(fate=Fate.PENDING, next_at=Now())
 
 
 def _story(news: Announcement) -> Story:

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from notifications import audit, delivery, digests, fanout, quiet, subscriptions
+from notifications.compiler import mould
 from notifications.enums import Channel, Fate, Kind
-from notifications.models import Announcement, Delivery, Subscriber
+from notifications.models import Announcement, Brand, Delivery, Subscriber
 from tests.notifications.news import news, reader, readers
 from tests.notifications.relay import Relay
 
@@ -130,6 +131,30 @@ def test_a_digest_holds_the_newest_of_each_incident_and_leaves_once(relay: Relay
     reasons = set(Delivery.objects.filter(announcement__kind=Kind.INCIDENT).values_list("reason", flat=True))
     assert {reason[:17] for reason in reasons} == {"Overtaken by upda", "In the digest of "}
     assert audit.audit(tomorrow).wrong == []
+
+
+@pytest.mark.django_db
+def test_a_digest_that_cannot_be_written_keeps_nobody_elses(relay: Relay) -> None:
+    """F18, R-111: since it was told, a brand came that bears the name of what broke."""
+    reader("daily", digest_at=time(8))
+    reader("picky", digest_at=time(8), least_rank=2)
+    told(lane="one", rank=3, title="Zephyr is slow")
+    told(lane="two", rank=2)
+    tomorrow = timezone.now() + timedelta(days=1)
+    known = set(Announcement.objects.values_list("pk", flat=True))
+    for row in Announcement.objects.all():
+        # Compiled when it was published, as for those who were told at once.
+        mould(row.pk, "en")
+    Brand.objects.create(slug="zephyr", name="Zephyr", sender_email="z@zephyr.example", support_email="z@z.example")
+    assert audit.audit(timezone.now()).wrong == []
+    assert [(wrong.rule.id, wrong.count) for wrong in audit.audit(tomorrow + timedelta(hours=3)).wrong] == [("A3", 3)]
+    assert digests.send(tomorrow) == 2
+    assert not Delivery.objects.filter(fate=Fate.HELD).exists()
+    digest = Announcement.objects.exclude(pk__in=known).get()
+    assert [row.subscriber.address for row in digest.deliveries.all()] == ["picky@example.org"]
+    Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+    assert delivery.drain("news") == 3
+    assert relay.readers == ["daily@example.org", "daily@example.org", "picky@example.org"]
 
 
 @pytest.mark.django_db
