@@ -19,7 +19,7 @@ import requests
 from django.db import connection, transaction
 from django.db.models import Q
 
-from notifications import bell, book, closing, egress, fanout, order, queue, texts
+from notifications import bell, book, closing, compiler, egress, fanout, order, queue, texts
 from notifications.book import AWAY, Book
 from notifications.breaker import Breaker
 from notifications.channels import registry, webhook
@@ -96,8 +96,9 @@ def outcome_forgotten(_: str) -> None:
 @_rig
 def no_poller(_: str) -> None:
     """Nobody looks for what the bell did not reach."""
-    _replace(dispatch, "_sweep", lambda patience: queue.reap())
-    _replace(dispatch.Command, "_senders", lambda self, pool, over: over.wait())
+    _replace(dispatch, "_sweep", queue.reap)
+    _replace(dispatch, "_fan_out", lambda patience: None)
+    _replace(dispatch.Command, "_send", lambda self, pool: None)
 
 
 @_rig
@@ -174,6 +175,28 @@ def trusting(_: str) -> None:
     _replace(egress, "may_call", lambda address: True)
     _replace(egress._Session, "get_redirect_target", requests.Session.get_redirect_target)
     _replace(egress._Session, "send", lambda self, request, **how: requests.Session.send(self, request, **how))
+
+
+@_rig
+def no_cap(_: str) -> None:
+    """However many workers died over a message, the next one tries it."""
+    _replace(queue, "MAX_CRASHES", 1_000_000)
+
+
+# --- messages that kill ------------------------------------------------------------------
+
+
+@_rig
+def poison(address: str) -> None:
+    """Whoever compiles the mail to this address is gone at once, as when the kernel wants its memory back."""
+    fill = compiler.Mould.fill
+
+    def deadly(self: compiler.Mould, item: Item) -> bytes:
+        if item.address == address:
+            os._exit(137)
+        return fill(self, item)
+
+    _replace(compiler.Mould, "fill", deadly)
 
 
 # --- watching ----------------------------------------------------------------------------

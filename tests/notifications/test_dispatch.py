@@ -10,12 +10,12 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
 from notifications import bell, closing, fanout, tasks
-from notifications.enums import Fate
+from notifications.enums import Fate, Pool
 from notifications.management.commands import dispatch
 from notifications.models import Delivery
 from tests.notifications.news import letter, news, reader, readers
@@ -46,10 +46,38 @@ def test_the_poller_leaves_fresh_work_to_the_workers() -> None:
     """It is the safety net: two seconds, then it takes what nobody heard."""
     reader("ann")
     fresh = news(at=timezone.now())
-    dispatch._sweep(2.0)
+    dispatch._fan_out(2.0)
     assert Delivery.objects.count() == 0
-    dispatch._sweep(0.0)
+    dispatch._fan_out(0.0)
     assert fresh.deliveries.count() == 1
+
+
+def test_what_fails_keeps_nothing_else(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F18, F19: one digest or one lease that breaks the round must not keep anybody's news."""
+    readers(3)
+    news()
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(dispatch.digests, "send", broken)
+    monkeypatch.setattr(dispatch.delivery, "sweep", broken)
+    with pytest.raises(CommandError, match="2 parts of the round failed"):
+        call_command("dispatch", "--once")
+    assert len(relay.kept) == 3
+    jobs = dispatch.Command()
+    jobs.patience = 0.0
+    assert len({repr(job) for job, _ in jobs._jobs()}) == len(jobs._jobs()) == len(Pool) + 6
+
+
+def test_news_that_cannot_be_written_down_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F18."""
+    reader("ann")
+    first, second = news(lane="one"), news(lane="two")
+    real = fanout.expand
+    monkeypatch.setattr(dispatch.fanout, "expand", lambda pk: real(pk) if pk == second.pk else 1 / 0)
+    dispatch._fan_out(0.0)
+    assert (first.deliveries.count(), second.deliveries.count()) == (0, 1)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,10 +7,11 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand
-from django.db import connections
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from notifications import audit, bell, closing, delivery, digests, fanout, reconcile, subscriptions
@@ -29,6 +30,8 @@ SWEEP_SECONDS = 2.0
 AUDIT_LOOK_SECONDS = 5.0
 #: How often Twilio is asked about texts in doubt.
 RECONCILE_SECONDS = 30.0
+#: How often it looks for digests whose time has come: it reads all that is held for one.
+DIGEST_SECONDS = 30.0
 
 
 class Command(BaseCommand):
@@ -44,10 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self.patience = 0.0 if options["eager"] or options["once"] else UNHEARD_SECONDS
         if options["once"]:
-            _sweep(self.patience)
-            for pool in Pool:
-                delivery.drain(pool, seconds=3600.0)
-            _audit()
+            self._once()
             return
         # What runs here looks for work by itself.
         bell.mute()
@@ -59,34 +59,75 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, close)
         signal.signal(signal.SIGINT, close)
-        rounds = [threading.Thread(target=self._senders, args=(pool, over), daemon=True) for pool in Pool]
-        rounds.append(threading.Thread(target=self._sweeper, args=(over,), daemon=True))
-        # By itself: nobody waits for an audit.
-        rounds.append(
-            threading.Thread(target=_rounds, args=(_audit, over), kwargs={"every": AUDIT_LOOK_SECONDS}, daemon=True)
-        )
-        rounds.append(
-            threading.Thread(target=_rounds, args=(_reconcile, over), kwargs={"every": RECONCILE_SECONDS}, daemon=True)
-        )
+        rounds = [
+            threading.Thread(target=_rounds, args=(job, over), kwargs={"every": seconds}, daemon=True)
+            for job, seconds in self._jobs()
+        ]
         for thread in rounds:
             thread.start()
         over.wait()
         for thread in rounds:
             thread.join()
 
-    def _senders(self, pool: str, over: threading.Event) -> None:
-        _rounds(lambda: delivery.drain(pool, lying_for=self.patience), over, every=POLL_SECONDS)
+    def _jobs(self) -> list[tuple[Callable[[], object], float]]:
+        """What is done, and how often. Each by itself: none waits for another, or fails because of it (F19)."""
+        sweep_seconds = SWEEP_SECONDS if self.patience else POLL_SECONDS
+        senders = [(partial(self._send, pool), POLL_SECONDS) for pool in Pool]
+        return [
+            *senders,
+            (partial(_fan_out, self.patience), sweep_seconds),
+            (_sweep, sweep_seconds),
+            (_answer, sweep_seconds),
+            (_digests, DIGEST_SECONDS),
+            (_reconcile, RECONCILE_SECONDS),
+            (_audit, AUDIT_LOOK_SECONDS),
+        ]
 
-    def _sweeper(self, over: threading.Event) -> None:
-        _rounds(lambda: _sweep(self.patience), over, every=SWEEP_SECONDS if self.patience else POLL_SECONDS)
+    def _send(self, pool: str) -> None:
+        delivery.drain(pool, lying_for=self.patience)
+
+    def _once(self) -> None:
+        """One after the other; what fails is told in the end, when everything else is done."""
+        senders = [partial(delivery.drain, pool, seconds=3600.0) for pool in Pool]
+        jobs: list[Callable[[], object]] = [
+            _sweep,
+            _answer,
+            _digests,
+            partial(_fan_out, self.patience),
+            *senders,
+            _audit,
+        ]
+        failed = []
+        for job in jobs:
+            try:
+                job()
+            except Exception as error:
+                log.exception("A part of the round failed; the others follow.")
+                failed.append(error)
+        if failed:
+            raise CommandError(f"{len(failed)} parts of the round failed; see the log.") from failed[0]
 
 
-def _sweep(patience: float) -> None:
+def _sweep() -> None:
     delivery.sweep()
-    subscriptions.answer(at=timezone.now())
-    digests.send(timezone.now())
+
+
+def _fan_out(patience: float) -> None:
     for announcement in Announcement.objects.lying(patience):
-        fanout.expand(announcement.pk)
+        try:
+            fanout.expand(announcement.pk)
+        except DatabaseError:
+            raise
+        except Exception:  # one that cannot be written down must not keep the others (F18)
+            log.exception("The readers of announcement %d cannot be written down.", announcement.pk)
+
+
+def _answer() -> None:
+    subscriptions.answer(at=timezone.now())
+
+
+def _digests() -> None:
+    digests.send(timezone.now())
 
 
 def _reconcile() -> None:
