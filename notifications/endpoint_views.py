@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from notifications import endpoints, fates, subscriptions, tokens
+from notifications import endpoints, fates, measures, subscriptions, tokens
 from notifications.channels.webhook import SCHEDULE
 from notifications.enums import FINAL, Channel, Fate, Kind
 from notifications.models import Brand, Delivery, Endpoint, Subscriber
@@ -101,8 +101,8 @@ def _end(_: HttpRequest, subscriber: Subscriber, at: datetime) -> dict[str, Any]
 
 
 def _replay(request: HttpRequest, subscriber: Subscriber, at: datetime) -> dict[str, Any]:
-    number = request.POST.get("delivery", "")
-    which = Delivery.objects.filter(subscriber=subscriber, pk=int(number) if number.isdecimal() else 0)
+    number = measures.number(request.POST.get("delivery", ""))
+    which = Delivery.objects.filter(subscriber=subscriber, pk=number or 0)
     return {"said": "again", "count": endpoints.replay(which, at=at)}
 
 

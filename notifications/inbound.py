@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
-from notifications import callbacks, keywords, limits, optouts, receipts_twilio, suppression
+from notifications import callbacks, keywords, limits, measures, optouts, receipts_twilio, suppression
 from notifications.enums import Channel
 from notifications.keywords import Word
 from notifications.models import Brand, Delivery, Receipt, Subscriber
@@ -50,8 +50,7 @@ def signed_by_twilio(view: View[P]) -> View[P]:
         if not twilio["account_sid"] or not twilio["auth_token"]:
             return HttpResponse(status=404)
         # Before anything of it is read.
-        length = str(request.META.get("CONTENT_LENGTH") or "0")
-        if not length.isdecimal() or int(length) > LARGEST:
+        if measures.is_larger(request, LARGEST):
             return HttpResponse(status=413)
         # The address as we gave it to Twilio: what a request says of its own host proves nothing (S14).
         url = f"{settings.SITE_URL}{request.get_full_path()}"
@@ -75,8 +74,8 @@ def status(request: HttpRequest, name: str) -> HttpResponse:
     sid, word = request.POST.get("MessageSid", ""), request.POST.get("MessageStatus", "")
     if not _SID.fullmatch(sid) or not _SID.fullmatch(word):
         return HttpResponse(status=400)
-    code = request.POST.get("ErrorCode", "")
-    receipts_twilio.hear(named, sid, word, int(code) if code.isdecimal() else 0, at=timezone.now())
+    code = measures.number(request.POST.get("ErrorCode", "")) or 0
+    receipts_twilio.hear(named, sid, word, code, at=timezone.now())
     return HttpResponse(status=204)
 
 

@@ -24,7 +24,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from notifications import receipts, whose
+from notifications import measures, receipts, whose
 from notifications.channels.email import refused_for_good
 from notifications.enums import Channel
 from notifications.receipts import Heard
@@ -94,8 +94,7 @@ def hear(request: HttpRequest, esp: str) -> HttpResponse:
     400 for what nobody can read. Called again it answers the same and changes nothing."""
     if esp not in READERS:
         return HttpResponse(status=404)
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    if not length.isdecimal() or int(length) > LARGEST:
+    if measures.is_larger(request, LARGEST):
         return HttpResponse(status=413)
     reader = _reader(esp)
     if reader is None:

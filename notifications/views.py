@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from notifications import codes, disclosure, limits, subscriptions, tokens, ways
+from notifications import codes, disclosure, limits, measures, subscriptions, tokens, ways
 from notifications.choices import Choice
 from notifications.enums import ENDPOINTS, PHONES, Channel
 from notifications.forms import RANKS, AddressForm, AskForm, ChoiceForm, CodeForm, SubscribeForm, moment_of
@@ -28,10 +28,13 @@ from notifications.models import Brand, Subscriber
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
+#: Bytes of the largest form, with every component ticked.
+LARGEST = 65_536
 #: The empty form is the same for everybody; a proxy may keep it for a moment.
 CACHE_FORM = "public, max-age=60"
 REFUSED = 422
 GONE = 404
+TOO_LARGE = 413
 TOO_MANY = 429
 WRONG_CODE = "This code is wrong, too old, or was used already. Look for the newest one, or ask for another."
 TOO_MANY_TRIES = "Too many codes were entered from your network. Please wait an hour."
@@ -46,7 +49,9 @@ def public_page(view: View[P]) -> View[P]:
 
     @wraps(view)
     def page(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        response = view(request, *args, **kwargs)
+        # Before anything of it is read: a file that nobody asked for would fill the disk (S41).
+        too_large = measures.is_larger(request, LARGEST)
+        response = HttpResponse(status=TOO_LARGE) if too_large else view(request, *args, **kwargs)
         # The address of a page may be a key to somebody's settings (S13, S18).
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -298,7 +303,7 @@ def _rejoin(request: HttpRequest, subscriber: Subscriber, at: datetime) -> Subsc
 
 
 def _stop(request: HttpRequest, subscriber: Subscriber, at: datetime) -> Subscriber:
-    return subscriptions.stop_following(subscriber, request.POST.get("lane", ""), at=at)
+    return subscriptions.stop_following(subscriber, request.POST.get("lane", "").replace("\0", ""), at=at)
 
 
 #: Buttons of the settings that lead to a page of their own, and those that change something, with what is said then.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import time, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -367,6 +368,21 @@ def test_opening_any_page_changes_nothing(visitor: Client, ada: Subscriber, carr
 @pytest.mark.parametrize("page", [TEXTS, CODE, ASK])
 def test_other_methods_are_refused(visitor: Client, brand: Brand, carrier: Carrier, method: str, page: str) -> None:
     assert getattr(visitor, method)(page).status_code == 405
+
+
+@pytest.mark.parametrize("page", [TEXTS, CODE, ASK])
+def test_a_body_larger_than_any_form_is_not_read(
+    visitor: Client, brand: Brand, carrier: Carrier, settings: Settings, page: str
+) -> None:
+    """S41: a file that nobody asked for would fill the disk before anybody looks at it."""
+    settings.FILE_UPLOAD_HANDLERS = ["nobody.reads.it"]
+    assert visitor.post(page, {"website": BytesIO(b"x" * 100_000)}).status_code == 413
+
+
+def test_what_is_no_lane_stops_nothing(visitor: Client, ada: Subscriber) -> None:
+    """F17: PostgreSQL refuses the character altogether."""
+    stopped = visitor.post(f"/subscriptions/manage/{tokens.make(ada, 'manage')}", {"act": "stop", "lane": "a\0b"})
+    assert (stopped.status_code, Subscriber.objects.active().count()) == (200, 1)
 
 
 def test_programs_that_fill_in_every_field_get_the_usual_answers(
