@@ -7,7 +7,7 @@ else is typed: ``INC-2026-0042 acme``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +43,10 @@ class Meaning:
     rows: Q
 
 
+#: How a search may be read; None: it finds nothing so.
+Kind = Callable[[str], Meaning | None]
+
+
 @dataclass(frozen=True)
 class Search:
     """``meaning`` None: nothing is known by these words. ``others``: (what else it could mean, what to type for it)."""
@@ -56,18 +60,23 @@ class Search:
         return self.meaning.rows if self.meaning else NOBODY
 
 
-def search(typed: str) -> Search:
-    """Understand a search. At most nine queries, each read from an index or from a small table."""
+def search(typed: str, *, parts: bool = True) -> Search:
+    """Understand a search. At most nine queries, each read from an index or from a small table.
+
+    ``parts`` False: an address is found by the whole of it only. Letter by letter the beginnings would
+    spell out what its reader need not know (reliability.md 4.1).
+    """
     words = typed.split()
     news, references = _told_about(words)
     rest = " ".join(word for word in words if word.upper() not in references)
+    kinds = _KINDS if parts else _KINDS | {"to": _by_known_address}
     if not references:
-        return _understood(rest)
+        return _understood(rest, kinds)
     about = f"messages about {', '.join(sorted(references))}"
     narrow = Q(announcement__in=news)
     if not rest:
         return Search(Meaning(about, narrow))
-    found = _understood(rest)
+    found = _understood(rest, kinds)
     meaning = found.meaning and Meaning(f"{about}: {found.meaning.words}", found.meaning.rows & narrow)
     asked = " ".join(sorted(references))
     return replace(found, meaning=meaning, others=[(name, f"{asked} {term}") for name, term in found.others])
@@ -101,13 +110,13 @@ def _told_about(words: list[str]) -> tuple[list[int], set[str]]:
     return list(found), set(found.values())
 
 
-def _understood(term: str) -> Search:
+def _understood(term: str, kinds: Mapping[str, Kind]) -> Search:
     kind, _, rest = term.partition(":")
-    if rest.strip() and (read := _KINDS.get(kind.strip().lower())):
+    if rest.strip() and (read := kinds.get(kind.strip().lower())):
         return Search(read(rest.strip()))
-    names = ("to",) if "@" in term or _is_phone(term) else tuple(_KINDS)
+    names = ("to",) if "@" in term or _is_phone(term) else tuple(kinds)
     for place, name in enumerate(names if term else ()):
-        if meaning := _KINDS[name](term):
+        if meaning := kinds[name](term):
             return Search(meaning, [(_NAMES[other], f"{other}: {term}") for other in names[place + 1 :]])
     return Search(None)
 
@@ -122,6 +131,18 @@ def _by_customer(name: str) -> Meaning | None:
         return None
     named = customers[0].name if len(customers) == 1 else f"{len(customers)} customers called “{name}”"
     return Meaning(f"people of {named}", told_to(customers))
+
+
+def _by_known_address(term: str) -> Meaning | None:
+    """Of an address its whole, as it was typed or as we keep it; of a number any spelling."""
+    if _is_phone(term):
+        return _by_number(_numbers(term))
+    spelt = _spelt({term}) | {term.lower()}
+    people = list(Subscriber.objects.filter(address__in=spelt).values_list("pk", flat=True))
+    letters = Q(address__iexact=term) & ~Q(address="")
+    if not people and not Delivery.objects.filter(letters).exists():
+        return None
+    return Meaning(f"the address “{term}”", _to(people, letters))
 
 
 def _by_address(beginning: str) -> Meaning | None:
@@ -139,19 +160,30 @@ def _by_phone(typed: str) -> Meaning | None:
 
     Of a number that is not complete, its beginning.
     """
-    numbers = set()
-    for region in {settings.PHONE_REGION, *settings.SMS_COUNTRIES}:
-        with suppress(phonenumbers.NumberParseException):
-            number = phonenumbers.parse(typed, region)
-            numbers.add(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-    people = list(Subscriber.objects.filter(channel__in=PHONES, address__in=numbers).values_list("pk", flat=True))
-    letters = _letters(numbers)
-    if people or Delivery.objects.filter(letters).exists():
-        return Meaning(f"the number {', '.join(sorted(numbers))}", _to(people, letters))
+    if found := _by_number(_numbers(typed)):
+        return found
     digits = "".join(letter for letter in typed if letter.isdigit())
     if typed.startswith("00"):
         digits = digits.removeprefix("00")
     return _by_address(f"+{digits}") if typed.startswith(("+", "00")) else None
+
+
+def _by_number(numbers: set[str]) -> Meaning | None:
+    people = list(Subscriber.objects.filter(channel__in=PHONES, address__in=numbers).values_list("pk", flat=True))
+    letters = _letters(numbers)
+    if not people and not Delivery.objects.filter(letters).exists():
+        return None
+    return Meaning(f"the number {', '.join(sorted(numbers))}", _to(people, letters))
+
+
+def _numbers(typed: str) -> set[str]:
+    """What a spelling can stand for in the countries that we text, as we keep numbers."""
+    found = set()
+    for region in {settings.PHONE_REGION, *settings.SMS_COUNTRIES}:
+        with suppress(phonenumbers.NumberParseException):
+            number = phonenumbers.parse(typed, region)
+            found.add(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return found
 
 
 def _by_endpoint(name: str) -> Meaning | None:
@@ -186,7 +218,7 @@ def _letters(those: Iterable[str]) -> Q:
 
 
 #: What may be typed before a colon to say what is meant; without it, tried in this order.
-_KINDS: dict[str, Callable[[str], Meaning | None]] = {
+_KINDS: dict[str, Kind] = {
     "customer": _by_customer,
     "to": lambda term: _by_phone(term) if _is_phone(term) else _by_address(term),
     "endpoint": _by_endpoint,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from notifications.enums import PHONES
-from notifications.models import Delivery
+from notifications.models import Delivery, Subscriber
 
 #: Who may see addresses whole.
 PERMISSION = "notifications.view_address"
@@ -15,12 +15,20 @@ def sees_addresses(user: Any) -> bool:
     return bool(user.has_perm(PERMISSION))
 
 
+def shown_address(person: Subscriber, *, whole: bool) -> str:
+    """The address of somebody who subscribed, as far as its reader may know."""
+    if person.erased_at:
+        return "erased"
+    return person.address if whole else masked(person.address, person.channel)
+
+
 def address_of(row: Delivery, *, whole: bool) -> str:
     """Where a message goes, as far as its reader may know; ``erased`` for whom nobody may know any more."""
-    address = row.address or (row.subscriber.address if row.subscriber else "")
-    if not address or (row.subscriber and row.subscriber.erased_at):
+    if row.subscriber:
+        return shown_address(row.subscriber, whole=whole)
+    if not row.address:
         return "erased"
-    return address if whole else masked(address, row.channel)
+    return row.address if whole else masked(row.address, row.channel)
 
 
 def masked(address: str, channel: str = "") -> str:

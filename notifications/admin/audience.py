@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -22,8 +23,10 @@ from unfold.forms import BaseDialogForm
 
 from notifications import subscriptions
 from notifications.admin.lists import ListsMixin
+from notifications.admin.masked import MaskedMixin
 from notifications.admin.told import ToldMixin
 from notifications.forms import RANKS, moment_of
+from notifications.masking import sees_addresses, shown_address
 from notifications.models import Contact, Customer, Subscriber, Topic
 
 #: Where somebody stands, derived from the facts; the first that fits holds.
@@ -77,10 +80,11 @@ class LeastRankFilter(DropdownFilter):
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(ListsMixin, ModelAdmin):
+class SubscriberAdmin(MaskedMixin, ListsMixin, ModelAdmin):
     """Facts to read, one link to a customer to set, two acts: unsubscribe, erase. People subscribe by themselves."""
 
-    list_display = ["address", "channel", "state", "components", "incidents", "customer", "confirmed_at"]
+    masked_fields = ("address",)
+    list_display = ["person", "channel", "state", "components", "incidents", "customer", "confirmed_at"]
     list_filter = [
         StandingFilter,
         ("channel", ChoicesDropdownFilter),
@@ -97,6 +101,7 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
     actions = ["unsubscribe_chosen"]
     actions_detail = ["unsubscribe", "erase"]
     actions_list = ["import_people", "export_people"]
+    change_form_after_template = "admin/notifications/subscriber/log.html"
     fieldsets = [
         (None, {"fields": ["address", "channel", "state", "customer", "language"]}),
         ("Hears about", {"fields": ["components", "incidents", "wants_maintenance", "follows", "moment"]}),
@@ -111,8 +116,48 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscriber]:
         everybody: QuerySet[Subscriber] = super().get_queryset(request)
-        everybody = everybody.filter(erased_at__isnull=True)
-        return everybody.prefetch_related("topics")
+        # Said on the row, because its columns do not know who reads them.
+        everybody = everybody.annotate(whole=Value(sees_addresses(request.user)))
+        return everybody.filter(erased_at__isnull=True).prefetch_related("topics")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Subscriber | None:
+        """Masked for those who need not know it (reliability.md 4.1), wherever its page names it; never saved so."""
+        found: Any = super().get_object(request, object_id, from_field)
+        if found:
+            found.address = shown_address(found, whole=found.whole)
+        return cast("Subscriber | None", found)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Subscriber], search_term: str
+    ) -> tuple[QuerySet[Subscriber], bool]:
+        """Who sees addresses masked finds one that they know: letter by letter, parts would spell out all of them."""
+        if sees_addresses(request.user):
+            found: tuple[QuerySet[Subscriber], bool] = super().get_search_results(request, queryset, search_term)
+            return found
+        if typed := search_term.strip():
+            return queryset.filter(address__iexact=typed), False
+        # The list names nobody; what completes while one types would.
+        return (queryset.none() if request.path == reverse("admin:autocomplete") else queryset), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        lines: Any = super().get_changelist_instance(request)
+        if not sees_addresses(request.user):
+            lines.search_help_text = "A whole address or number"
+        return lines
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        log = ""
+        if request.user.has_perm("notifications.view_delivery"):
+            log = f"{reverse('admin:notifications_delivery_changelist')}?{urlencode({'subscriber': object_id})}"
+        context = (extra_context or {}) | {"log_url": log}
+        page: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return page
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody is subscribed without their own confirmation (R-802)."""
@@ -129,6 +174,10 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
         # Only what the form offers: the person may confirm or leave while the operator looks.
         obj.changed_at = timezone.now()
         obj.save(update_fields=["customer", "changed_at"])
+
+    @display(description="Address", ordering="address")
+    def person(self, subscriber: Any) -> str:
+        return shown_address(subscriber, whole=subscriber.whole)
 
     @display(
         description="State",
@@ -173,7 +222,8 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
         if subscriber is not None:
             subscriptions.unsubscribe(subscriber, at=timezone.now())
             self.log_change(request, subscriber, "Unsubscribed.")
-            messages.success(request, f"{subscriber.address} is unsubscribed.")
+            address = shown_address(subscriber, whole=sees_addresses(request.user))
+            messages.success(request, f"{address} is unsubscribed.")
         response = HttpResponse()
         response.headers["HX-Redirect"] = reverse("admin:notifications_subscriber_change", args=[object_id])
         return response
@@ -218,7 +268,7 @@ class SubscriberAdmin(ListsMixin, ModelAdmin):
             "across": request.POST.get("select_across", "0"),
             "checkbox": ACTION_CHECKBOX_NAME,
             "going": staying.count(),
-            "examples": list(staying.order_by("pk").values_list("address", flat=True)[:20]),
+            "examples": [self.person(one) for one in staying.order_by("pk")[:20]],
         }
         return TemplateResponse(request, "admin/notifications/subscriber/unsubscribe.html", context)
 

@@ -21,8 +21,9 @@ from unfold.forms import BaseDialogForm
 
 from notifications import fates, lookup, progress
 from notifications.admin import again, copies, log
+from notifications.admin.masked import MaskedMixin
 from notifications.fates import Group
-from notifications.masking import address_of, sees_addresses
+from notifications.masking import address_of, sees_addresses, shown_address
 from notifications.models import Announcement, Delivery, Subscriber
 
 
@@ -49,9 +50,10 @@ def fate_shown(row: Delivery) -> SafeString:
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ModelAdmin):
+class DeliveryAdmin(MaskedMixin, ModelAdmin):
     """To read and to search; the one act is to send a failure again."""
 
+    masked_fields = ("address",)
     list_display = ["person", "message", "fate_and_reason", "channel", "when"]
     list_filter = [
         log.FateFilter,
@@ -121,7 +123,7 @@ class DeliveryAdmin(ModelAdmin):
         """What was meant is kept with the request, for the screen to say."""
         if not search_term.strip():
             return queryset, False
-        found = lookup.search(search_term)
+        found = lookup.search(search_term, parts=sees_addresses(request.user))
         request.meaning = found  # type: ignore[attr-defined]  # read by changelist_view
         return queryset.filter(found.rows), False
 
@@ -141,6 +143,7 @@ class DeliveryAdmin(ModelAdmin):
         here = reverse("admin:notifications_delivery_changelist")
         return {
             "found": found,
+            "person": self._person(request),
             "found_others": [(name, f"{here}?{urlencode({'q': term})}") for name, term in found.others]
             if found
             else [],
@@ -148,6 +151,12 @@ class DeliveryAdmin(ModelAdmin):
             "may_send_again": self.has_change_permission(request),
             "groups": list(Group),
         }
+
+    def _person(self, request: HttpRequest) -> str:
+        """Whose messages are shown alone; the page of a subscriber asks for them."""
+        asked = request.GET.get("subscriber", "")
+        person = Subscriber.objects.filter(pk=asked).first() if asked.isdecimal() else None
+        return shown_address(person, whole=sees_addresses(request.user)) if person else ""
 
     # --- one message ---
 

@@ -31,6 +31,7 @@ from notifications import fates, targets
 from notifications.admin.audience import RANK_NAMES
 from notifications.admin.endpoint_acts import ACTS, ActsMixin
 from notifications.admin.endpoint_states import STATES, KindFilter, StateFilter, is_ours, state
+from notifications.admin.masked import MaskedMixin
 from notifications.admin.target_forms import TargetForm, shapes
 from notifications.enums import UNSENT
 from notifications.masking import masked, sees_addresses
@@ -46,9 +47,10 @@ def _since(at: datetime | None, now: datetime) -> SafeString:
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(ActsMixin, ModelAdmin):
+class EndpointAdmin(MaskedMixin, ActsMixin, ModelAdmin):
     form = TargetForm
     add_form_template = "admin/notifications/endpoint/add.html"
+    masked_fields = ("owner_email",)
     list_display = ["target", "brand_name", "hears", "last_outcome", "how_it_is"]
     list_filter = [KindFilter, StateFilter, ("brand", RelatedDropdownFilter)]
     list_filter_submit = True
@@ -81,6 +83,10 @@ class EndpointAdmin(ActsMixin, ModelAdmin):
         everything = everything.filter(subscriber__erased_at__isnull=True)
         told = everything.annotate(last=Subquery(last[:1]), whole=Value(sees_addresses(request.user)))
         return told.prefetch_related("subscriber__topics")
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        whole = sees_addresses(request.user)
+        return [name for name in self.search_fields if whole or name not in self.masked_fields]
 
     def get_fieldsets(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
         if obj is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -14,6 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from notifications.keywords import Word
+from notifications.masking import address_of, sees_addresses, shown_address
 from notifications.models import Reply, Subscriber
 from notifications.receipts_twilio import TEXTS
 
@@ -63,6 +64,8 @@ class ReplyAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reply]:
         everything: QuerySet[Reply] = super().get_queryset(request)
+        # Said on the row, because its columns do not know who reads them.
+        everything = everything.annotate(whole=Value(sees_addresses(request.user)))
         return everything.filter(source=TEXTS).select_related("delivery__subscriber")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -87,13 +90,14 @@ class ReplyAdmin(ModelAdmin):
         return format_html('<span class="hg-long">{}</span>', _said(reply))
 
     @display(description="From")
-    def person(self, reply: Reply) -> str:
+    def person(self, reply: Any) -> str:
         subscriber = _subscriber(reply)
         if subscriber is None:
             # Somebody who was sent a code, or whom we never wrote to.
-            return (reply.delivery.address if reply.delivery else "") or "A number we do not text"
+            known = reply.delivery is not None and reply.delivery.address
+            return address_of(reply.delivery, whole=reply.whole) if known else "A number we do not text"
         url = reverse("admin:notifications_subscriber_change", args=[subscriber.pk])
-        return format_html('<a href="{}">{}</a>', url, subscriber.address)
+        return format_html('<a href="{}">{}</a>', url, shown_address(subscriber, whole=reply.whole))
 
     @display(description="Still told", boolean=True)
     def told(self, reply: Reply) -> bool:

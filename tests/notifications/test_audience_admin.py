@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.contrib.admin import site
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.http import HttpRequest
 from django.test import Client
 
@@ -195,6 +195,78 @@ def test_who_may_only_look_cannot_unsubscribe(client: Client, four: dict[str, Su
     assert client.get(LIST).status_code == 403
     assert client.post(f"{LIST}{four['active'].pk}/unsubscribe/", {"_form_submitted": "on"}).status_code == 403
     assert Subscriber.objects.active().count() == 1
+
+
+# --- who need not know addresses ---------------------------------------------------------------
+
+
+@pytest.fixture
+def clerk(client: Client) -> Client:
+    """Sees who subscribed, and no address whole (reliability.md 4.1)."""
+    user = User.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_subscriber", "view_delivery"]))
+    client.force_login(user)
+    return client
+
+
+PEEK = "/admin/autocomplete/?app_label=notifications&model_name=delivery&field_name=subscriber&term="
+
+
+def test_who_need_not_know_sees_masked_addresses(clerk: Client, four: dict[str, Subscriber]) -> None:
+    page = f"{LIST}{four['active'].pk}/"
+    for url in (LIST, f"{page}change/", f"{page}history/"):
+        text = clerk.get(url).content.decode()
+        assert "a…@x….example" in text, url
+        assert "active@x.example" not in text, url
+    user = User.objects.get(username="clerk")
+    user.user_permissions.add(Permission.objects.get(codename="view_address"))
+    assert "active@x.example" in clerk.get(f"{page}change/").content.decode()
+
+
+def test_who_need_not_know_finds_only_whom_they_know(clerk: Client, four: dict[str, Subscriber]) -> None:
+    """Letter by letter a search by parts would spell out every address."""
+    assert shown(clerk, q="act") == shown(clerk, q="@x.example") == []
+    assert shown(clerk, q=" Active@X.example ") == ["active@x.example"]
+    assert "A whole address or number" in clerk.get(LIST).content.decode()
+    for term in ("", "act"):
+        assert clerk.get(PEEK + term).json()["results"] == []
+
+
+@pytest.mark.parametrize("path", ["subscriber/?address__startswith=a", "delivery/?address__startswith=a"])
+def test_nor_by_a_typed_url(clerk: Client, ann: Client, path: str) -> None:
+    bob = Client()
+    bob.force_login(User.objects.get(username="clerk"))
+    assert bob.get(f"/admin/notifications/{path}").status_code == 400
+    assert ann.get(f"/admin/notifications/{path}").status_code == 200
+
+
+def test_masked_it_is_shown_and_never_saved(four: dict[str, Subscriber], client: Client) -> None:
+    user = User.objects.create_user("bea", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_subscriber", "change_subscriber"]))
+    client.force_login(user)
+    customer = Customer.objects.create(name="Acme", reference="C-1")
+    address = f"{LIST}{four['active'].pk}/change/"
+    assert client.post(address, {"customer": str(customer.pk)}).status_code == 302
+    assert Subscriber.objects.get(customer=customer).address == "active@x.example"
+    assert LogEntry.objects.get().object_repr == "a…@x….example"
+    asked = client.post(LIST, {"action": "unsubscribe_chosen", "_selected_action": [four["active"].pk]})
+    assert list(asked.context["examples"]) == ["a…@x….example"]
+
+
+def test_a_subscriber_leads_to_what_was_sent_to_them(
+    clerk: Client, four: dict[str, Subscriber], northwind: Brand
+) -> None:
+    """R-804: per person."""
+    link = f"/admin/notifications/delivery/?subscriber={four['active'].pk}"
+    assert f'href="{link}"' in clerk.get(f"{LIST}{four['active'].pk}/change/").content.decode()
+    queue_something(four["active"], northwind)
+    queue_something(four["left"], northwind)
+    page = clerk.get(link)
+    assert [row.subscriber for row in page.context["cl"].result_list] == [four["active"]]
+    assert "Shown: messages to a…@x….example." in page.content.decode()
+    assert clerk.get("/admin/notifications/delivery/?subscriber=nonsense").status_code == 302
+    User.objects.get().user_permissions.remove(Permission.objects.get(codename="view_delivery"))
+    assert link not in clerk.get(f"{LIST}{four['active'].pk}/change/").content.decode()
 
 
 # --- customers, contacts, topics -----------------------------------------------------------------

@@ -217,6 +217,18 @@ def test_who_need_not_know_sees_masked_addresses(auditor: Client, console: Clien
     assert "ann@example.org" in auditor.get(page_of(row)).content.decode()
 
 
+def test_who_need_not_know_finds_only_addresses_they_know(auditor: Client) -> None:
+    """Letter by letter a search by beginnings would spell out every address."""
+    reader("ann")
+    reader("phone", channel=Channel.SMS, address="+12025550123")
+    told()
+    for guess in ("ann@", "to: a", "+1202555", "001202555"):
+        assert len(auditor.get(LOG, {"q": guess}).context["cl"].result_list) == 0, guess
+    for known in ("Ann@example.org", "to: ann@example.org", "+1 202 555 0123"):
+        assert len(auditor.get(LOG, {"q": known}).context["cl"].result_list) == 1, known
+    assert auditor.get(LOG, {"q": "ann@example.org"}).context["found"].meaning.words == "the address “ann@example.org”"
+
+
 def test_who_was_erased_stays_unnamed(console: Client) -> None:
     reader("ann")
     told()

@@ -326,6 +326,8 @@ def test_who_need_not_know_its_owner_sees_enough_to_compare(root: User, brand: B
         text = looker.get(page).content.decode()
         assert "o…@e….org" in text
         assert "ops@example.org" not in text
+    assert looker.get(LIST, {"owner_email__startswith": "o"}).status_code == 400
+    assert list(looker.get(LIST, {"q": "ops@"}).context["cl"].result_list) == []
     looker = staff("view_endpoint", "view_address", login="ida")
     assert "ops@example.org" in looker.get(LIST).content.decode()
 

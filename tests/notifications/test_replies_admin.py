@@ -20,7 +20,7 @@ LIST = "/admin/notifications/reply/"
 @pytest.fixture
 def clerk(client: Client) -> Client:
     user = User.objects.create_user("clerk", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_reply", "view_subscriber"]))
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_reply", "view_subscriber", "view_address"]))
     client.force_login(user)
     return client
 
@@ -49,6 +49,14 @@ def test_everything_is_listed_newest_first_and_nothing_is_markup(clerk: Client, 
     assert f'<a href="/admin/notifications/subscriber/{replies.pk}/change/">{ANN}</a>' in page
     assert "A number we do not text" in page
     assert "We answered: Northwind status updates" in page
+
+
+def test_who_need_not_know_the_number_sees_enough_to_compare(clerk: Client, replies: Subscriber) -> None:
+    clerks = User.objects.get()
+    clerks.user_permissions.remove(Permission.objects.get(codename="view_address"))
+    page = clerk.get(LIST).content.decode()
+    assert ANN not in page
+    assert f"{ANN[:3]}…{ANN[-2:]}" in page
 
 
 def test_who_wants_to_leave_is_on_the_list_until_they_are_told_nothing_more(clerk: Client, replies: Subscriber) -> None:
