@@ -22,6 +22,7 @@ from unfold.forms import BaseDialogForm
 from notifications import fates, lookup, progress
 from notifications.admin import again, copies, log
 from notifications.admin.masked import MaskedMixin
+from notifications.enums import FAILURES
 from notifications.fates import Group
 from notifications.masking import address_of, sees_addresses, shown_address
 from notifications.models import Announcement, Delivery, Subscriber
@@ -214,10 +215,18 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
 
     # --- sending again ---
 
+    def has_again_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Offered for a failure alone; whoever asks for another is answered in words."""
+        if not self.has_change_permission(request):
+            return False
+        if request.method == "POST":
+            return True
+        return str(object_id).isdecimal() and Delivery.objects.filter(pk=object_id, fate__in=FAILURES).exists()
+
     @action(
         description="Send again",
         icon="forward_to_inbox",
-        permissions=["change"],
+        permissions=["again"],
         dialog={
             "title": "Send this message again?",
             "description": "Only bounced, failed and unknown messages are sent again; the person may get a second "

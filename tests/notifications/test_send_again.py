@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from notifications import delivery, fanout
 from notifications.admin import again
-from notifications.enums import Channel, Fate
+from notifications.enums import FAILURES, Channel, Fate
 from notifications.models import Announcement, Delivery, Endpoint, Subscriber
 from tests import scene
 from tests.notifications.news import letter, news, reader, readers
@@ -122,6 +122,21 @@ def test_one_failure_is_sent_again_from_its_page_but_not_by_a_mere_visit(console
     assert (fate_of(ann), logged()) == ("uncertain", [])
     console.post(url, {"_form_submitted": "on"})
     assert (fate_of(ann), logged()) == ("pending", [(f"Delivery {row.pk}", "Asked to send again.")])
+
+
+def test_what_did_not_fail_is_not_offered_to_be_sent_again(console: Client) -> None:
+    """A button that can only answer "no" is none; whoever opened the page before is told in words."""
+    reader("ann")
+    told()
+    row = Delivery.objects.get()
+    url = reverse("admin:notifications_delivery_send_again", args=[row.pk])
+    page = reverse("admin:notifications_delivery_change", args=[row.pk])
+    for fate in Fate:
+        Delivery.objects.update(fate=fate)
+        assert (url in console.get(page).content.decode()) is (fate in FAILURES), fate
+    Delivery.objects.update(fate=Fate.ACCEPTED)
+    assert console.post(url, {"_form_submitted": "on"}).status_code == 200
+    assert Delivery.objects.get().fate == Fate.ACCEPTED
 
 
 def test_who_may_only_look_cannot_send(console: Client) -> None:
