@@ -14,7 +14,7 @@ from django.urls import reverse
 from notifications import fanout
 from notifications.admin import log, told
 from notifications.admin.told import Told
-from notifications.enums import Channel, Fate
+from notifications.enums import Channel, Fate, Tier
 from notifications.models import Announcement, Contact, Customer, Delivery
 from tests.notifications.news import letter, news, reader
 
@@ -100,7 +100,12 @@ def test_somebody_who_may_not_see_deliveries_sees_the_customer_alone(acme: Custo
 def test_a_new_customer_heard_nothing_yet(console: Client) -> None:
     page = console.get(page_of(Customer.objects.create(name="New", reference="C-8")))
     assert page.context["told"] == []
-    assert "Nothing yet." in page.content.decode()
+    assert "Nothing yet. They hear from us once somebody of theirs subscribes." in page.content.decode()
+    vip = console.get(page_of(Customer.objects.create(name="Vip", reference="C-9", tier=Tier.ENTERPRISE)))
+    words = (
+        "Nothing yet. Their contacts are written to when something they use is hurt, and the policy or a person says so"
+    )
+    assert words in vip.content.decode()
     assert console.get(reverse("admin:notifications_customer_add")).status_code == 200
 
 
