@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 
 from incidents import grid, policies
 from incidents.enums import Audience, Publicity, Setting, Wire
+from incidents.forms.telling import UNITS
 from incidents.models import PolicyVersion, Severity
 from notifications.enums import Channel
 from notifications.models import Subscriber
@@ -115,11 +116,15 @@ class GridForm(forms.Form):
         return Cell(_heading(wire, audience), self._said(level, wire, audience), bound)
 
     @property
-    def unheard(self) -> list[tuple[str, int]]:
-        """Channels that people subscribed by, and that no level tells: (channel, how many people). One query."""
+    def unheard(self) -> list[tuple[str, int, str]]:
+        """Channels that somebody subscribed by, and that no level tells: (channel, how many, of what). One query."""
         told = {key.partition(":")[0] for said in self.said.values() for key in said if said[key] != Setting.OFF}
         counts = Subscriber.objects.active().order_by().values_list("channel").annotate(people=Count("pk"))
-        return [(Channel(channel).label, people) for channel, people in counts if channel not in told]
+        return [
+            (Channel(channel).label, people, UNITS[Channel(channel)][people != 1])
+            for channel, people in counts
+            if channel not in told
+        ]
 
 
 def show(request: HttpRequest, admin: Any, object_id: int) -> HttpResponse:

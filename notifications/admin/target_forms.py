@@ -65,6 +65,9 @@ class TargetForm(EndpointModelForm):
     class Meta:
         # Model and fields are the screen's to say; named here, they would be built once more at import.
         labels = {"name": "Name", "team": "Team"}
+        help_texts = {
+            "team": "Whose room it is. A room with a team is one of our own: “Staff” of the channel grid reaches it."
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -174,8 +174,15 @@ def test_channels_that_people_chose_and_no_level_tells_are_named(admin_client: C
     for n, channel in enumerate((Channel.EMAIL, Channel.WHATSAPP, Channel.WHATSAPP, Channel.WEBHOOK, Channel.CHAT)):
         scene.subscriber(f"{n}", channel=channel, unsubscribed_at=NIGHT if channel == Channel.CHAT else None)
     page = admin_client.get(address(draft))
-    assert page.context["form"].unheard == [("WhatsApp", 2)]
+    assert page.context["form"].unheard == [("WhatsApp", 2, "people")]
     assert "2 people subscribed by WhatsApp, and no level tells them." in page.content.decode()
+
+
+def test_rooms_that_nobody_tells_are_called_rooms(admin_client: Client, draft: PolicyVersion) -> None:
+    scene.subscriber("Slack 1", channel=Channel.CHAT)
+    draft.severities.all().delete()
+    page = admin_client.get(address(draft)).content.decode()
+    assert "1 room subscribed by Chat, and no level tells it." in page
 
 
 def test_the_grid_costs_the_same_whatever_its_size(
