@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -19,7 +20,7 @@ from incidents.models import Incident, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
 from notifications import progress
 from notifications.fates import Group
-from notifications.models import Announcement, AuditRun, Brand, Subscriber
+from notifications.models import Announcement, AuditRun, Brand, ChannelState, Subscriber
 from status.enums import Level
 from status.models import Component, Impact
 
@@ -71,6 +72,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "down": down(),
         "health": health(at),
         "audited": audited(at),
+        "unwell": unwell(),
+        "channels_url": list_url(request, "notifications.channelstate"),
         "log_url": list_url(request, "notifications.delivery"),
         "resolved": screen.base()
         .filter(resolved_at__isnull=False)
@@ -114,6 +117,11 @@ def health(at: datetime) -> dict[str, int]:
         "sent": having(Group.GONE),
         "failed": having(Group.TROUBLE),
     }
+
+
+def unwell() -> list[ChannelState]:
+    """Channels by which nothing leaves, or whose bounces are not believed (F04, F07). One query."""
+    return list(ChannelState.objects.filter(Q(resting_since__isnull=False) | ~Q(doubt="")))
 
 
 def audited(at: datetime) -> dict[str, Any]:

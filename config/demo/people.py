@@ -14,7 +14,12 @@ ADMIN = "admin"
 _SAFE = "abcdefghjkmnpqrstuvwxyz23456789"
 
 _SEE_INCIDENTS = ("incidents.view_incident", "incidents.view_timelineentry", "incidents.view_obligation")
-_SEE_DELIVERIES = ("notifications.view_announcement", "notifications.view_delivery", "notifications.view_endpoint")
+_SEE_DELIVERIES = (
+    "notifications.view_announcement",
+    "notifications.view_delivery",
+    "notifications.view_endpoint",
+    "notifications.view_channelstate",
+)
 _SEE_PEOPLE = (
     "notifications.view_subscriber",
     "notifications.view_customer",
@@ -40,6 +45,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "incidents.view_updatetemplate",
         "notifications.add_endpoint",
         "notifications.change_endpoint",
+        "notifications.change_channelstate",
         "notifications.change_delivery",
         "notifications.change_subscriber",
         "notifications.view_address",

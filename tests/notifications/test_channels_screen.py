@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.demo import people
 from notifications import fanout, states, targets
 from notifications.admin import channels
 from notifications.admin.channels import Standing
@@ -214,3 +215,43 @@ def test_it_is_for_administrators(brand: Brand) -> None:
     for act in ("test-mail", "test-text", "test-room", "test-post"):
         assert client.post(f"{SCREEN}{act}/", DIALOG).status_code == 403
     assert not Delivery.objects.exists()
+
+
+# --- the dashboard, and who sees what -------------------------------------------------------------
+
+
+def test_the_dashboard_says_which_channel_rests_and_since_when(console: Client) -> None:
+    """F07: operators see it without looking for it; a channel that works is not mentioned."""
+    assert "Channels that are not well" not in console.get("/admin/").content.decode()
+    at = timezone.now()
+    states.rest(Channel.EMAIL, "The relay refuses our login: 535 5.7.8", ours=True, at=at - timedelta(minutes=30))
+    states.doubt(Channel.SMS, "512 of 600 recipients were refused.", at=at)
+    page = console.get("/admin/").content.decode()
+    assert "Nothing has left by E-mail since" in page
+    assert "The relay refuses our login: 535 5.7.8" in page
+    assert "512 of 600 recipients were refused." in page
+    assert f'href="{SCREEN}"' in page
+    states.well(Channel.EMAIL)
+    states.seen(Channel.SMS)
+    assert "535 5.7.8" not in console.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("role", "sees", "tests"),
+    [
+        ("Support", True, False),
+        ("Communications", True, True),
+        ("Incident commander", True, False),
+        ("Auditor", True, False),
+        ("Finance", False, False),
+    ],
+)
+def test_roles_see_the_channels_and_whoever_speaks_tries_them(brand: Brand, role: str, sees: bool, tests: bool) -> None:
+    user = User.objects.create_user("ann", "ann@northwind.example", is_staff=True)
+    user.groups.add(people.make_roles()[role])
+    client = Client()
+    client.force_login(user)
+    page = client.get(SCREEN)
+    assert page.status_code == (200 if sees else 403)
+    assert ("Test it" in page.content.decode()) is tests
+    assert client.post(f"{SCREEN}test-mail/", DIALOG).status_code == (200 if tests else 403)
