@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Q, TextChoices
+from django.db.models import TextChoices
 from django.utils.dateparse import parse_date, parse_datetime
 
 from notifications import addresses, phones, suppression
@@ -80,6 +80,7 @@ class Report:
         return self.counts.total()
 
 
+#: A channel, and an address there whatever its capitals.
 _There = tuple[str, str]
 
 
@@ -98,7 +99,7 @@ class _Person:
 
     @property
     def there(self) -> _There:
-        return self.channel, self.address
+        return _place(self.channel, self.address)
 
 
 def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], None] | None = None) -> Report:
@@ -279,10 +280,10 @@ def _printable(words: str) -> str:
 
 def _judge(people: list[_Person]) -> dict[int, Finding]:
     """What each line would become. Two queries, and one for each channel."""
-    named = Subscriber.objects.filter(_at(people))
-    known = set(named.exclude(pk__in=_waiting(people).values("pk")).values_list("channel", "address"))
+    others = _at(people).exclude(pk__in=_waiting(people).values("pk"))
+    known = {_place(*there) for there in others.values_list("channel", "address")}
     # In this order: who is erased in between was found above, or is found here.
-    silent = {(channel, address) for channel in CHANNELS for address in _silent(channel, people)}
+    silent = {_place(channel, address) for channel in CHANNELS for address in _silent(channel, people)}
     findings = {}
     for person in people:
         verdict, words = Verdict.NEW, ""
@@ -297,11 +298,12 @@ def _judge(people: list[_Person]) -> dict[int, Finding]:
     return findings
 
 
-def _at(people: list[_Person]) -> Q:
+def _at(people: list[_Person]) -> SubscriberQuerySet:
     """Rows of these people, whoever they are by now."""
-    found = Q(pk__in=())
+    found = Subscriber.objects.none()
     for channel in dict.fromkeys(person.channel for person in people):
-        found |= Q(channel=channel, address__in=[person.address for person in people if person.channel == channel])
+        theirs = [person.address for person in people if person.channel == channel]
+        found |= Subscriber.objects.at_address(*theirs).filter(channel=channel)
     return found
 
 
@@ -312,9 +314,7 @@ def _silent(channel: Channel, people: list[_Person]) -> set[str]:
 
 def _waiting(people: list[_Person]) -> SubscriberQuerySet:
     """Those who signed up by themselves and never confirmed: the proof of the file does it for them."""
-    return Subscriber.objects.filter(
-        _at(people), confirmed_at__isnull=True, unsubscribed_at__isnull=True, bounced_at__isnull=True
-    )
+    return _at(people).filter(confirmed_at__isnull=True, unsubscribed_at__isnull=True, bounced_at__isnull=True)
 
 
 @transaction.atomic
@@ -326,7 +326,11 @@ def _write(people: list[_Person], at: datetime) -> dict[int, Finding]:
         _fill(subscriber, new[_there(subscriber)], at)
     Subscriber.objects.bulk_update(waiting, _FILLED)
     # Always in this order, so that two imports never wait for each other crosswise.
-    fresh = [Subscriber(channel=channel, address=address, created_at=at) for channel, address in sorted(new)]
+    waited = {_there(subscriber) for subscriber in waiting}
+    fresh = [
+        Subscriber(channel=new[there].channel, address=new[there].address, created_at=at)
+        for there in sorted(new.keys() - waited)
+    ]
     for subscriber in fresh:
         _fill(subscriber, new[_there(subscriber)], at)
     Subscriber.objects.bulk_create(fresh, ignore_conflicts=True)
@@ -345,7 +349,11 @@ def _write(people: list[_Person], at: datetime) -> dict[int, Finding]:
 
 
 def _there(subscriber: Subscriber) -> _There:
-    return subscriber.channel, subscriber.address
+    return _place(subscriber.channel, subscriber.address)
+
+
+def _place(channel: str, address: str) -> _There:
+    return str(channel), address.casefold()
 
 
 _FILLED = [

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from notifications import bell, codes, correspondence, endpoints, erasure, limits, suppression, targets, tokens, vault
 from notifications.choices import Choice
@@ -173,7 +173,8 @@ def send_code(channel: Channel, address: str, *, at: datetime) -> None:
     if channel in PHONES:
         correspondence.text_code(first, codes.MANAGE, at=at)
     else:
-        correspondence.mail_code(address, first, len(theirs) - 1, at=at)
+        # As it was confirmed, not as somebody typed it now.
+        correspondence.mail_code(correspondence.mailbox_of(first), first, len(theirs) - 1, at=at)
 
 
 def subscribed_at(channel: Channel, address: str) -> list[Subscriber]:
@@ -181,15 +182,13 @@ def subscribed_at(channel: Channel, address: str) -> list[Subscriber]:
 
     Those who confirmed once, also who left since. Two queries at most.
     """
+    confirmed = Subscriber.objects.filter(confirmed_at__isnull=False, erased_at__isnull=True).order_by("pk")
     if channel in PHONES:
-        own = Subscriber.objects.filter(channel__in=PHONES, address=address)
-    else:
-        # As it was typed then, and as most people type it.
-        spelled = {address, address.casefold()}
-        # Looked up first: joined, the whole table would be read for it.
-        owned = list(Endpoint.objects.filter(owner_email__in=spelled).values_list("subscriber", flat=True))
-        own = Subscriber.objects.filter(Q(pk__in=owned) | Q(channel=Channel.EMAIL, address__in=spelled))
-    return list(own.filter(confirmed_at__isnull=False, erased_at__isnull=True).order_by("pk"))
+        return list(confirmed.filter(channel__in=PHONES, address=address))
+    # Looked up first: joined, the whole table would be read for it.
+    owned = list(Endpoint.objects.filter(owner_email__iexact=address).values_list("subscriber", flat=True))
+    mailed = confirmed.at_address(address).filter(channel=Channel.EMAIL)
+    return sorted([*mailed, *confirmed.filter(pk__in=owned)], key=lambda each: each.pk)
 
 
 # --- what owners do ----------------------------------------------------------------------------
@@ -362,7 +361,7 @@ def erase(subscriber: Subscriber, *, by: AbstractBaseUser | None, at: datetime) 
     if subscriber.erased_at is not None:
         return subscriber
     suppression.add(subscriber.channel, subscriber.address, Silence.ERASED, at=at)
-    erasure.forget([subscriber], at=at)
+    erasure.forget(_known_at(subscriber.channel, subscriber.address), at=at)
     # Files that wait for a press may name anybody; their owners upload them again.
     ImportFile.objects.all().delete()
     log.info("Subscriber %s was erased by %s.", subscriber.pk, by.get_username() if by else "themselves or a command")
@@ -389,8 +388,16 @@ def _locked(subscriber: Subscriber) -> Subscriber:
     return Subscriber.objects.select_for_update().get(pk=subscriber.pk)
 
 
+def _known_at(channel: str, address: str) -> list[Subscriber]:
+    """The rows of an address, however it is written, locked."""
+    return list(Subscriber.objects.at_address(address).filter(channel=channel).select_for_update().order_by("pk"))
+
+
 def _begun(channel: Channel, address: str, at: datetime) -> tuple[Subscriber, bool]:
     """The row of an address, locked; whether it was made now."""
+    if known := _known_at(channel, address):
+        # From before capitals made no difference there may be more than one.
+        return max(known, key=lambda each: (each.is_active, each.address == address)), False
     newcomer = Subscriber(channel=channel, address=address, created_at=at)
     Subscriber.objects.bulk_create([newcomer], ignore_conflicts=True)
     subscriber = Subscriber.objects.select_for_update().get(channel=channel, address=address)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from simple_history.models import HistoricalRecords
 
 from notifications.enums import Channel, Kind, Tier
@@ -74,6 +75,11 @@ class SubscriberQuerySet(models.QuerySet["Subscriber"]):
     def active(self) -> SubscriberQuerySet:
         """Those who asked for mail, confirmed it and can still be reached."""
         return self.filter(confirmed_at__isnull=False, unsubscribed_at__isnull=True, bounced_at__isnull=True)
+
+    def at_address(self, *addresses: str) -> SubscriberQuerySet:
+        """Those at these addresses, however they are written: no mail server tells capitals apart."""
+        # As the index of the log's searches keeps them.
+        return self.alias(upper=Upper("address")).filter(upper__in=[address.upper() for address in addresses])
 
     def interested(
         self,

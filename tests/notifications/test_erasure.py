@@ -93,6 +93,14 @@ def test_erasing_twice_is_erasing_once(ada: Subscriber) -> None:
     assert (again.erased_at, again.public_id, Suppression.objects.count()) == (NOON, first.public_id, 1)
 
 
+def test_every_spelling_of_an_address_is_erased(ada: Subscriber) -> None:
+    """R-807: from before capitals made no difference there may be two; whoever is forgotten means both."""
+    Subscriber.objects.create(address=ada.address.upper(), created_at=NOON, confirmed_at=NOON)
+    subscriptions.erase(ada, by=None, at=NOON)
+    assert everywhere(ada.address) == []
+    assert (Subscriber.objects.filter(erased_at=NOON).count(), Suppression.objects.count()) == (2, 1)
+
+
 def test_the_list_holds_no_address(ada: Subscriber, settings: Settings) -> None:
     """A hash under a key: the same address under another key is another hash, and capitals make none."""
     subscriptions.erase(ada, by=None, at=NOON)

@@ -115,6 +115,14 @@ def test_a_dry_run_says_the_same_and_writes_nothing(ada: Subscriber) -> None:
     assert run(lines).counts[Verdict.NEW] == 0
 
 
+def test_capitals_make_nobody_new(ada: Subscriber) -> None:
+    """R-804: otherwise they would be told twice."""
+    subscriptions.subscribe("Bob@x.example", Choice(), at=NOON)
+    lines = f"{HEAD}\n{ada.address.upper()},2026-05-31,paper\nbob@X.example,2026-05-31,paper\n"
+    assert run(lines, dry=True).counts == run(lines).counts == {Verdict.KNOWN: 1, Verdict.NEW: 1}
+    assert set(Subscriber.objects.active().values_list("address", flat=True)) == {ada.address, "Bob@x.example"}
+
+
 def test_the_erased_stay_away_whatever_is_imported(ada: Subscriber) -> None:
     """S29."""
     subscriptions.erase(ada, by=None, at=NOON)

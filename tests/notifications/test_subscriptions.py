@@ -145,6 +145,25 @@ def test_another_spelling_is_no_other_mailbox() -> None:
     assert [address for address, *_ in letters()] == ["ada.l@gmail.com", "bob@x.example", "b.ob@x.example"]
 
 
+def test_capitals_make_no_second_subscription() -> None:
+    """R-804: nobody is told twice because a phone began their address with a capital; what is kept is written to."""
+    confirmed()
+    subscriptions.subscribe(ADA.upper(), Choice(least_rank=1), at=NOON + 2 * limits.DAY)
+    subscriptions.follow(Channel.EMAIL, ADA.title(), "notice:abc", "Fire", at=NOON + 4 * limits.DAY)
+    ada = Subscriber.objects.get()
+    assert (ada.address, ada.least_rank, ada.follows.count()) == (ADA, 4, 1)
+    assert {address for address, *_ in letters()} == {ADA}
+
+
+@pytest.mark.parametrize(("kept", "typed"), [("Ada@X.example", "ada@x.example"), ("ada@x.example", "ADA@x.example")])
+def test_a_code_comes_however_the_address_is_typed(kept: str, typed: str) -> None:
+    """It goes to the address as it was confirmed."""
+    subscriptions.confirm(subscriptions.subscribe(kept, Choice(), at=NOON), at=NOON)
+    subscriptions.send_code(Channel.EMAIL, typed, at=NOON)
+    assert letters()[-1][0] == kept
+    assert [each.address for each in subscriptions.subscribed_at(Channel.EMAIL, typed)] == [kept]
+
+
 def test_the_owner_acts_and_the_count_begins_anew() -> None:
     """S16: only what nobody answers is bombing."""
     for day in range(5):
