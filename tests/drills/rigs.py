@@ -6,6 +6,7 @@ program begins. None of this is reachable from the product.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -16,9 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 import requests
+from django.contrib import messages
 from django.db import connection, transaction
 from django.db.models import Q
 
+from incidents import timeline
 from notifications import bell, book, closing, compiler, egress, fanout, order, queue, texts
 from notifications.book import AWAY, Book
 from notifications.breaker import Breaker
@@ -170,6 +173,17 @@ def no_turns(_: str) -> None:
 
 
 @_rig
+def forms_forgotten(_: str) -> None:
+    """Nobody remembers which forms were received: each is acted upon."""
+    record = timeline.record
+
+    def forgetful(*who: Any, token: Any = None, **what: Any) -> Any:
+        return record(*who, **what)
+
+    _replace(timeline, "record", forgetful)
+
+
+@_rig
 def trusting(_: str) -> None:
     """Redirects are followed, wherever they lead."""
     _replace(egress, "may_call", lambda address: True)
@@ -197,6 +211,20 @@ def poison(address: str) -> None:
         return fill(self, item)
 
     _replace(compiler.Mould, "fill", deadly)
+
+
+@_rig
+def dies_unsaid(file: str) -> None:
+    """The web process that next takes ``file`` away dies: what it was asked for is committed, and nobody is told."""
+    success = messages.success
+
+    def dies(*who: Any, **how: Any) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)
+            os._exit(1)
+        success(*who, **how)
+
+    _replace(messages, "success", dies)
 
 
 # --- watching ----------------------------------------------------------------------------
