@@ -1,4 +1,4 @@
-"""Who publishes in a drill: reads ``word [lane]`` per line, announces it, answers with the seconds it took.
+"""Who publishes in a drill: reads ``word lane rank`` per line, announces it, answers with the seconds it took.
 
 ``audit`` is answered with the auditor's findings as JSON instead. A process of its own, so that it
 feels the same broken services as a web process would.
@@ -44,13 +44,15 @@ def story_of(word: str, lines: tuple[Line, ...], at: datetime) -> Story:
     )
 
 
-def tell(word: str, lane: str, lines: tuple[Line, ...], brand: Brand) -> None:
+def tell(word: str, lane: str, rank: int, lines: tuple[Line, ...], brand: Brand) -> None:
     at = timezone.now()
     # What a webhook is told says which lane it is of.
     hook = json.dumps({"page": {}, "incident": {"id": lane, "status": word}})
     story = replace(story_of(word, lines, at), hook=hook)
     with transaction.atomic():
-        announce(story, subject=f"Drill {word}", lane=lane, kind=Kind.INCIDENT, rank=1, brand=brand, topics=[], at=at)
+        announce(
+            story, subject=f"Drill {word}", lane=lane, kind=Kind.INCIDENT, rank=rank, brand=brand, topics=[], at=at
+        )
 
 
 def findings() -> list[str]:
@@ -109,12 +111,11 @@ def main() -> None:
         if line == "audit":
             print(json.dumps(findings()), flush=True)
             continue
-        word, _, lane = line.partition(" ")
-        lane = lane or "drill"
+        word, lane, rank = line.split(" ")
         now = timezone.now().isoformat()
         told[lane] = (Line(word, now, f"{word} it.", f"<p>{word} it.</p>"), *told.get(lane, ()))
         began = time.monotonic()
-        tell(word, lane, told[lane], brand)
+        tell(word, lane, int(rank), told[lane], brand)
         print(f"{time.monotonic() - began:.3f}", flush=True)
 
 

@@ -19,10 +19,11 @@ from typing import Any
 import requests
 from django.contrib import messages
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from config.celery import app as celery
 from incidents import timeline
-from notifications import bell, book, closing, compiler, egress, fanout, order, queue, texts
+from notifications import bell, book, closing, compiler, digests, egress, fanout, order, queue, texts
 from notifications.book import AWAY, Book
 from notifications.breaker import Breaker
 from notifications.channels import registry, webhook
@@ -30,6 +31,7 @@ from notifications.channels.port import Answer, Mould
 from notifications.enums import Channel
 from notifications.fanout import _Chunk
 from notifications.management.commands import dispatch
+from notifications.models import Delivery
 from notifications.queue import Item
 
 RIGS: dict[str, Callable[[str], None]] = {}
@@ -173,6 +175,21 @@ def no_turns(_: str) -> None:
 
 
 @_rig
+def digests_unlocked(_: str) -> None:
+    """Whoever looks for digests that are due believes to be the only one, and takes a moment to write them."""
+
+    def alone(held: QuerySet[Delivery]) -> list[digests._Held]:
+        columns = held.order_by("subscriber", "-announcement").values_list(
+            "pk", "subscriber_id", "announcement_id", "announcement__brand_id"
+        )
+        found = [digests._Held(*row) for row in columns]
+        time.sleep(0.3)
+        return found
+
+    _replace(digests, "_locked", alone)
+
+
+@_rig
 def forms_forgotten(_: str) -> None:
     """Nobody remembers which forms were received: each is acted upon."""
     record = timeline.record
@@ -197,7 +214,18 @@ def no_cap(_: str) -> None:
     _replace(queue, "MAX_CRASHES", 1_000_000)
 
 
-# --- messages that kill ------------------------------------------------------------------
+# --- clocks ------------------------------------------------------------------------------
+
+
+@_rig
+def hasty(seconds: str) -> None:
+    """The whole timetable, and the dispatcher's look for digests, every so many seconds."""
+    for entry in celery.conf.beat_schedule.values():
+        entry["schedule"] = float(seconds)
+    _replace(dispatch, "DIGEST_SECONDS", float(seconds))
+
+
+# --- messages and moments that kill ------------------------------------------------------
 
 
 @_rig

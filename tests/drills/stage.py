@@ -139,9 +139,9 @@ class Stage:
             connection.execute("VACUUM ANALYZE notifications_subscriber")
         return [f"reader{n}@example.org" for n in range(1, count + 1)]
 
-    def tell(self, word: str, lane: str = "drill") -> float:
+    def tell(self, word: str, lane: str = "drill", rank: int = 1) -> float:
         """Publish an update; the seconds it took."""
-        self.say("newsroom", f"{word} {lane}")
+        self.say("newsroom", f"{word} {lane} {rank}")
         return float(self.hear("newsroom"))
 
     def suffer(self, fault: str = "none", amount: object = "") -> None:
