@@ -151,7 +151,7 @@ class IncidentAdmin(ModelAdmin):
             raise PermissionDenied
         incident = get_object_or_404(Incident.objects.select_related("notice"), pk=pk)
         newest = progress.newest(incident.notice.lane) if incident.notice else None
-        context = screen.messages([newest] if newest else [], timezone.now())
+        context = screen.messages(incident, newest, timezone.now())
         context |= {"incident": incident, "log_url": log_url(request, incident), "again": True}
         status = 200 if context["pace"] else STOP_ASKING
         return render(request, "admin/incidents/incident/messages.html", context, status=status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
+from incidents import letters
 from incidents.admin.deeds import meeting
 from incidents.admin.preview import PHASE_COLOURS
 from incidents.enums import OPEN, State, Verb
@@ -76,7 +77,7 @@ def base() -> QuerySet[Incident]:
 
 
 def screen(incident: Incident, *, by: User, at: datetime) -> dict[str, Any]:
-    """The context of the incident's screen: nine queries at most, whatever its length."""
+    """The context of the incident's screen: eleven queries at most, whatever its length."""
     owed = [Owed(row, at) for row in incident.obligations.filter(dropped_at__isnull=True)]
     entries = list(incident.timeline.select_related("by").order_by("-recorded_at", "-id"))
     sent = progress.of_lane(incident.notice.lane) if incident.notice else []
@@ -92,7 +93,7 @@ def screen(incident: Incident, *, by: User, at: datetime) -> dict[str, Any]:
         "met": [item for item in owed if item.row.met_at],
         "sayings": sayings(incident, sent),
         "held": held(incident),
-        **messages(sent[:1], at),
+        **messages(incident, sent[0] if sent else None, at),
         "entries": [(entry, entry.verb in PUBLIC_VERBS, changes(entry)) for entry in entries],
         "facts": clocks(incident),
         "permalink": reading.permalink(incident.notice) if incident.notice else "",
@@ -131,10 +132,20 @@ def held(incident: Incident) -> list[tuple[str, Level]]:
     return [(row.component.name, Level(row.level)) for row in ordered]
 
 
-def messages(newest: Sequence[Progress], at: datetime) -> dict[str, Any]:
-    """The context of the card that says how far the newest update has got; it asks again by itself."""
-    update = newest[0] if newest else None
-    return {"update": update, "pace": update.pace(at) if update else 0}
+def messages(incident: Incident, newest: Progress | None, at: datetime) -> dict[str, Any]:
+    """The context of the card that says how far the newest update and its letters have got; it asks again by itself.
+
+    Two queries at most.
+    """
+    written = progress.of_letters(letters.lane(incident.notice)) if incident.notice else None
+    told = [found for found in (newest, written) if found]
+    return {
+        "update": newest,
+        "letters": written,
+        "told": told,
+        "trouble": sum(found.trouble for found in told),
+        "pace": min((pace for found in told if (pace := found.pace(at))), default=0),
+    }
 
 
 def clocks(incident: Incident) -> list[tuple[str, datetime | None, str]]:

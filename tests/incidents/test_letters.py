@@ -424,6 +424,30 @@ def test_a_double_click_writes_once(at_desk: Client) -> None:
     assert Delivery.objects.filter(announcement__kind=Kind.DIRECT).count() == 3
 
 
+def test_the_screen_shows_how_far_the_letters_have_got(at_desk: Client) -> None:
+    """R-804: two groups of customers read two letters; together they are one line, and it asks again by itself."""
+    shop = scene.component("Shop")
+    at_desk.post(ADD, typed(at_desk, **{f"levels-{shop.pk}": Level.PARTIAL.value}))
+    incident = Incident.objects.get()
+    assert Announcement.objects.filter(kind=Kind.DIRECT).count() == 2
+    again = f"/admin/incidents/incident/{incident.pk}/messages/"
+    for url in (desk.screen_of(incident), again):
+        page = at_desk.get(url)
+        assert [(share.group, share.count) for share in page.context["letters"].whole.present] == [("waiting", 3)]
+        assert page.context["pace"] == 2
+        assert "Letters to customers" in page.content.decode()
+    Delivery.objects.filter(announcement__kind=Kind.DIRECT).update(fate=Fate.ACCEPTED)
+    Announcement.objects.update(expanded_at=NOW)
+    rested = at_desk.get(again)
+    assert (rested.status_code, rested.context["letters"].whole.total) == (286, 3)
+    with time_machine.travel(NOW + minutes(1), tick=False):
+        answer = say(at_desk, fresh(incident), "update", body="Found it.", blank_description="Calls time out.")
+    assert answer.status_code == 302, desk.mistakes(answer)
+    assert [(share.group, share.count) for share in at_desk.get(again).context["letters"].whole.present] == [
+        ("waiting", 3)
+    ], "those of the newest update"
+
+
 # --- corrections -------------------------------------------------------------------------
 
 
