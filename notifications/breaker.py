@@ -53,6 +53,8 @@ class Breaker:
         self._failures = 0
         self._rests = 0
         self._rest_until = 0.0
+        #: How often it ever began a rest.
+        self.rested = 0
         #: From the first rest until a message is accepted again.
         self.trouble: Trouble | None = None
         #: One entry per message lately: None when it was accepted, else who was refused, and how.
@@ -151,6 +153,7 @@ class Breaker:
 
     def _rest(self, reason: str, *, ours: bool) -> None:
         self._rests += 1
+        self.rested += 1
         self.trouble = Trouble(reason, ours)
         rest = _random.uniform(0.5, 1.0) * min(LONGEST_REST, 2.0 ** (self._rests - 1))
         self._rest_until = time.monotonic() + rest

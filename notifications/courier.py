@@ -17,15 +17,16 @@ from functools import partial
 
 from django.conf import settings
 
-from notifications import closing, order, queue
+from notifications import closing, order, queue, states
 from notifications.book import AWAY, WITHHELD, persist
 from notifications.breaker import Breaker
 from notifications.channels.port import Answer, Mould, Outage, Port, Verdict, Wire
 from notifications.channels.registry import PORTS, off
 from notifications.compiler import LANGUAGES
-from notifications.enums import Fate, Pool
+from notifications.enums import Channel, Fate, Pool
 from notifications.outcomes import Outcomes, settle
 from notifications.queue import Item
+from notifications.states import Leave
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ SUSPECTS_SHARE = 10
 _Carried = dict[Future[Answer], tuple[Item, Mould]]
 
 _ENDPOINTS = (Pool.HOOKS, Pool.RETRIES)
+#: All of such a pool goes to one provider, which works or does not. The others' far ends fail each for itself.
+_ONE_FAR_END: dict[str, Channel] = {Pool.TEXTS: Channel.SMS, Pool.CODES: Channel.SMS, Pool.WHATSAPP: Channel.WHATSAPP}
 
 
 class Courier:
@@ -80,23 +83,17 @@ class Courier:
     def _drain(self, until: float, lying_for: float) -> int:
         self.sent = 0
         self._moulds.clear()
-        width = settings.COURIER_HANDS[self.pool]
-        most = width * MOST_HANDS if self.pool in _ENDPOINTS else width
+        leave = Leave.NONE if self._resting() else self._leave(lying_for)
+        if leave is Leave.NONE:
+            return 0
         carried: _Carried = {}
-        with ThreadPoolExecutor(most, thread_name_prefix=self.pool) as hands:
+        with ThreadPoolExecutor(self._most, thread_name_prefix=self.pool) as hands:
             try:
-                self._clear_suspects(hands, carried, until, lying_for)
-                while True:
-                    free = min(width - self._quick(carried), most - len(carried))
-                    fresh = partial(queue.claim, self.pool, free, lying_for=lying_for)
-                    claimed = self._claim(fresh, until) if free else []
-                    self._hand_out(claimed, hands, carried)
-                    if not carried:
-                        # What came to rest may have let others go.
-                        if claimed or self._take_turns(TURN_SECONDS):
-                            continue
-                        break
-                    self._record(carried)
+                if leave is Leave.PROBE:
+                    self._probe(hands, carried, until, lying_for)
+                else:
+                    self._clear_suspects(hands, carried, until, lying_for)
+                    self._empty(hands, carried, until, lying_for)
             finally:
                 # Nothing that may have left is forgotten, whatever ended the round.
                 while carried:
@@ -104,7 +101,41 @@ class Courier:
         self._put_away()
         for outcomes in self._outcomes.values():
             outcomes.tell(sent=self.sent)
+        # What a probe found working is now told to work: another round.
+        self._called |= leave is Leave.PROBE and self.sent > 0
         return self.sent
+
+    def _leave(self, lying_for: float) -> Leave:
+        channel = _ONE_FAR_END.get(self.pool)
+        waits = partial(queue.waits, self.pool, lying_for=lying_for)
+        return persist(lambda: states.leave(channel, waits)) if channel else Leave.FREE
+
+    @property
+    def _most(self) -> int:
+        """So many hands, slow ones included."""
+        width: int = settings.COURIER_HANDS[self.pool]
+        return width * MOST_HANDS if self.pool in _ENDPOINTS else width
+
+    def _probe(self, hands: ThreadPoolExecutor, carried: _Carried, until: float, lying_for: float) -> None:
+        """One message, that it may tell how the provider is (F07); what ends without it tells nothing."""
+        fresh = partial(queue.claim, self.pool, 1, lying_for=lying_for)
+        suspect = partial(queue.claim_suspects, self.pool, 1, lying_for=lying_for)
+        while not carried and (claimed := self._claim(fresh, until) or self._claim(suspect, until)):
+            self._hand_out(claimed, hands, carried)
+
+    def _empty(self, hands: ThreadPoolExecutor, carried: _Carried, until: float, lying_for: float) -> None:
+        width = settings.COURIER_HANDS[self.pool]
+        while True:
+            free = min(width - self._quick(carried), self._most - len(carried))
+            fresh = partial(queue.claim, self.pool, free, lying_for=lying_for)
+            claimed = self._claim(fresh, until) if free else []
+            self._hand_out(claimed, hands, carried)
+            if not carried:
+                # What came to rest may have let others go.
+                if claimed or self._take_turns(TURN_SECONDS):
+                    continue
+                break
+            self._record(carried)
 
     def _clear_suspects(self, hands: ThreadPoolExecutor, carried: _Carried, until: float, lying_for: float) -> None:
         """What workers died over goes in small groups before the rest, so that few are blamed again (F29)."""

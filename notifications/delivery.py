@@ -22,7 +22,7 @@ from django.db import connections, transaction
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from notifications import closing, order, quarantine, queue, rooms
+from notifications import closing, order, quarantine, queue, rooms, states
 from notifications.book import AWAY, Book, persist
 from notifications.breaker import Breaker
 from notifications.channels.email import PORT
@@ -33,6 +33,7 @@ from notifications.enums import ENDPOINTS, FAILURES, ONE_BY_ONE, Channel, Fate, 
 from notifications.models import Delivery, Endpoint, Subscriber
 from notifications.outcomes import Outcomes, told_more
 from notifications.queue import Item
+from notifications.states import Leave
 
 log = logging.getLogger(__name__)
 
@@ -71,9 +72,11 @@ class Crew:
     def _drain(self, until: float, lying_for: float) -> int:
         self.sent = 0
         self._moulds.clear()
+        if self.breaker.resting() or not self._works(until, lying_for):
+            return self.sent
         # By one sender, before there are others (F29).
         end = min(until, time.monotonic() + SUSPECTS_SECONDS)
-        self._work(lambda: self._claim(end, lambda: queue.claim_suspects(self.pool, 1, lying_for=lying_for)))
+        self._work(lambda: self._suspects(end, lying_for))
         helpers: list[threading.Thread] = []
         batch = self._fresh(until, lying_for)
         if len(batch) == BATCH:
@@ -92,6 +95,20 @@ class Crew:
         self.outcomes.tell(sent=self.sent)
         return self.sent
 
+    def _works(self, until: float, lying_for: float) -> bool:
+        """Whether the relay takes mail. While it rests one sender of one process finds out; the others wait (F07)."""
+        leave = persist(lambda: states.leave(PORT.channel, lambda: queue.waits(self.pool, lying_for=lying_for)))
+        if leave is not Leave.PROBE:
+            return leave is Leave.FREE
+
+        def more() -> list[Item]:
+            # What ended without the relay, being expired, says nothing about it.
+            return [] if self.sent else self._fresh(until, lying_for) or self._suspects(until, lying_for)
+
+        self._work(more)
+        self.outcomes.tell(sent=self.sent)
+        return self.sent > 0 and self.breaker.trouble is None
+
     def _help(self, until: float, lying_for: float) -> None:
         try:
             self._work(lambda: self._fresh(until, lying_for))
@@ -102,6 +119,9 @@ class Crew:
 
     def _fresh(self, until: float, lying_for: float) -> list[Item]:
         return self._claim(until, lambda: queue.claim(self.pool, BATCH, lying_for=lying_for))
+
+    def _suspects(self, until: float, lying_for: float) -> list[Item]:
+        return self._claim(until, lambda: queue.claim_suspects(self.pool, 1, lying_for=lying_for))
 
     def _claim(self, until: float, take: Callable[[], list[Item]]) -> list[Item]:
         if closing.stopping() or time.monotonic() > until or self.breaker.resting():

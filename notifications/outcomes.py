@@ -31,6 +31,8 @@ class Outcomes:
     def __init__(self, port: Port, breaker: Breaker) -> None:
         self.port = port
         self.breaker = breaker
+        #: The rests that the console knows of.
+        self._told = 0
 
     def record(self, item: Item, answer: Answer, mould: Mould) -> None:
         """Write an answer down, whatever the database does meanwhile, and draw the consequences."""
@@ -85,12 +87,14 @@ class Outcomes:
             settle(item, Fate.PENDING, reason, wait=1.0 + item.attempts, tried=True)
 
     def tell(self, *, sent: int) -> None:
-        """Let the console know that the channel rests, or that it works: written on change only (F28).
+        """Let the console and all processes know that the channel rests, or that it works (F07, F28).
 
-        What another process left there, perhaps one that died, is cleared by whoever gets a message through.
+        A rest is told once: it may be over for others while this process has nothing to send. What another left
+        there, perhaps one that died, is cleared by whoever gets a message through.
         """
         try:
-            if trouble := self.breaker.trouble:
+            if (trouble := self.breaker.trouble) and self._told != (rested := self.breaker.rested):
+                self._told = rested
                 states.rest(self.port.channel, trouble.reason, ours=trouble.ours, at=timezone.now())
             elif sent:
                 states.well(self.port.channel)

@@ -70,6 +70,10 @@ SELECT MAX(crashes) FROM notifications_delivery
 WHERE pool = %s AND fate = 'pending' AND crashes > 0 AND next_at <= {now_minus}
 """
 
+WAITS = """
+SELECT 1 FROM notifications_delivery WHERE pool = %s AND fate = 'pending' AND next_at <= {now_minus} LIMIT 1
+"""
+
 LOOK = """
 SELECT d.id, d.announcement_id, d.channel, d.address, s.address, s.public_id, s.generation, s.language,
     d.attempts, d.copies, d.reason, a.expires_at <= {now} AND d.channel <> 'webhook', d.receipt
@@ -181,6 +185,11 @@ UPDATE notifications_delivery SET settled_at = {now}, lease_until = NULL,
     reason = CASE attempts WHEN 0 THEN 'Expired' ELSE reason END
 WHERE id IN (SELECT id FROM picked)
 """
+
+
+def waits(pool: str, *, lying_for: float = 0.0) -> bool:
+    """Whether anything has been due for ``lying_for`` seconds."""
+    return bool(rows(sql(WAITS), [pool, lying_for]))
 
 
 def claim(pool: str, limit: int, *, lying_for: float = 0.0) -> list[Item]:

@@ -17,6 +17,7 @@ class ChannelState(models.Model):
     channel = models.CharField(max_length=20, choices=Channel, unique=True)
     resting_since = models.DateTimeField(null=True, blank=True, help_text="Since when nothing leaves by it.")
     reason = models.CharField(max_length=300, blank=True, help_text="Why, in the far end's own words.")
+    probe_at = models.DateTimeField(null=True, blank=True, help_text="While it rests: nobody tries it before this.")
     ours = models.BooleanField(
         default=False, help_text="Because of us: a login, a certificate, a policy. Waiting will not help."
     )

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from notifications import breaker, delivery, fanout, order, queue
 from notifications.channels.port import Answer, Verdict
 from notifications.enums import Channel, Fate, Pool
-from notifications.models import Announcement, Delivery, Subscriber
+from notifications.models import Announcement, ChannelState, Delivery, Subscriber
 from notifications.queue import Item
 from tests.notifications.news import news, reader, readers
 from tests.notifications.relay import Relay
@@ -52,6 +52,7 @@ def drain(times: int = 1) -> None:
     """So many times: a quarter of an hour passes, the rest is over, and what is due is sent."""
     for _ in range(times):
         delivery._crews[Pool.NEWS].breaker._rest_until = 0.0
+        ChannelState.objects.update(probe_at=None)
         Delivery.objects.filter(fate=Fate.PENDING).update(next_at=F("next_at") - timedelta(minutes=15))
         delivery.drain("news")
 

@@ -12,12 +12,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from notifications import delivery, fanout, queue
+from notifications import delivery, fanout, queue, states
 from notifications.channels import registry
 from notifications.channels.port import Answer, Mould, Outage, Port, Verdict
 from notifications.courier import Courier
 from notifications.enums import Channel, Fate, Pool
-from notifications.models import Announcement, Delivery, Endpoint, Subscriber
+from notifications.models import Announcement, ChannelState, Delivery, Endpoint, Subscriber
 from notifications.queue import Item
 from tests.notifications.news import news, reader
 
@@ -304,3 +304,30 @@ def test_many_hands_share_one_connection_to_the_database(far: Far) -> None:
     assert send(Pool.HOOKS) == 40
     assert far.most["all"] > 20
     assert time.monotonic() - began < 40 * 0.2 / 2
+
+
+# --- a provider that is away (F07) --------------------------------------------------------
+
+
+def test_a_provider_that_rests_is_tried_with_one_text_and_then_takes_all(far: Far) -> None:
+    for number in range(12):
+        phone(f"+493012345{number:02}")
+    told()
+    Delivery.objects.filter(pk=Delivery.objects.earliest("pk").pk).update(crashes=1)
+    states.rest("sms", "503 away", ours=False, at=timezone.now())
+    assert send(Pool.TEXTS) == 0
+    ChannelState.objects.update(probe_at=None)
+    far.say = lambda _: Answer(Verdict.LATER, "503 away")
+    assert send(Pool.TEXTS) == 0
+    assert len(far.got) == 1
+    ChannelState.objects.update(probe_at=None)
+    far.say = lambda _: Answer(Verdict.ACCEPTED)
+    assert send(Pool.TEXTS) == 11
+    assert ChannelState.objects.get().resting_since is None
+
+
+def test_endpoints_do_not_rest_together(far: Far) -> None:
+    endpoint("a")
+    states.rest("webhook", "left there", ours=False, at=timezone.now())
+    told()
+    assert send(Pool.HOOKS) == 1
