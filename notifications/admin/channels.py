@@ -6,8 +6,9 @@ A fixed number of queries, however much was sent.
 from __future__ import annotations
 
 import uuid
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, cast
 
 from django import forms
@@ -26,16 +27,15 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from notifications import outbox, phones, states, targets
+from notifications import outbox, phones, progress, states, targets
 from notifications.admin.endpoint_acts import SENT
 from notifications.channels import registry
 from notifications.channels.services import SERVICES
 from notifications.enums import ENDPOINTS, Channel
 from notifications.fates import Group
-from notifications.models import Announcement, Brand, ChannelState, Delivery, Endpoint
+from notifications.models import Brand, ChannelState, Endpoint
 from notifications.stories import Letter
 
-DAY = timedelta(days=1)
 LINES = {
     Channel.EMAIL: "News and letters to subscribers and customers.",
     Channel.SMS: "Only the worst by default, and codes that prove a phone.",
@@ -58,7 +58,7 @@ class Standing:
     state: ChannelState | None
     #: Far ends that are on, and those that fail or are stopped; None where it has no far ends of its own.
     ends: tuple[int, int] | None
-    counts: dict[Group, int] = field(default_factory=dict)
+    counts: Counter[Group] = field(default_factory=Counter)
 
     @property
     def line(self) -> str:
@@ -84,12 +84,9 @@ class Standing:
         return self.ends == (0, 0)
 
     @property
-    def shares(self) -> list[tuple[Group, int]]:
-        return [(group, count) for group in Group if (count := self.counts.get(group, 0))]
-
-    @property
-    def total(self) -> int:
-        return sum(self.counts.values())
+    def bar(self) -> progress.Line:
+        """What became of its messages."""
+        return progress.Line(self.channel.label, [progress.Share(group, self.counts[group]) for group in Group])
 
     @property
     def test(self) -> str:
@@ -115,20 +112,16 @@ def standings(at: datetime) -> list[Standing]:
             provider=_provider(channel),
             state=found.get(channel),
             ends=ends.get(channel, (0, 0)) if channel in ENDPOINTS else None,
-            counts=counts.get(channel, {}),
+            counts=counts[channel],
         )
         for channel in Channel
     ]
 
 
-def _counts(at: datetime) -> dict[str, dict[Group, int]]:
-    """By announcement: the index that the log uses, and never a walk through all of it."""
-    news = Announcement.objects.filter(published_at__gte=at - DAY)
-    rows = Delivery.objects.filter(announcement__in=news).order_by().values_list("channel", "fate")
-    counts: dict[str, dict[Group, int]] = {}
-    for channel, fate, count in rows.annotate(Count("pk")):
-        of = counts.setdefault(channel, {})
-        of[Group.of(fate)] = of.get(Group.of(fate), 0) + count
+def _counts(at: datetime) -> dict[str, Counter[Group]]:
+    counts: dict[str, Counter[Group]] = defaultdict(Counter)
+    for (channel, fate), count in progress.recent(at).items():
+        counts[channel][Group.of(fate)] += count
     return counts
 
 

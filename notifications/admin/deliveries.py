@@ -75,9 +75,7 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
     sortable_by: list[str] = []
     # What is searched is said in get_search_results; the box only shows when something stands here.
     search_fields = ["address"]
-    search_help_text = (
-        "A customer, an address or its beginning, a phone number, an incident's reference, words of the subject"
-    )
+    search_help_text = "Customer, address, phone, INC-… or subject"
     actions = ["send_chosen_again"]
     actions_detail = ["send_again"]
     fieldsets = [(None, {"fields": ["recipient", "subject", "channel", "fate_in_words", "reason"]})]

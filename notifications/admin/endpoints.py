@@ -60,7 +60,7 @@ class EndpointAdmin(MaskedMixin, ActsMixin, ModelAdmin):
     sortable_by: list[str] = []
     ordering = ["-id"]
     search_fields = ["name", "team", "subscriber__address", "owner_email"]
-    search_help_text = "Name, team, service or host, or its owner's e-mail address"
+    search_help_text = "Name, team, service, host or owner"
     actions_detail = ACTS
     asked = (
         (None, {"fields": ["address", "name", "brand", "team"]}),

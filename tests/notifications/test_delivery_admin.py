@@ -129,6 +129,14 @@ def test_searching(console: Client, term: str, found: list[str], understood: str
     assert (meaning.words if meaning else None) == understood
 
 
+def test_an_empty_log_says_whether_it_was_asked_for_too_much(console: Client) -> None:
+    assert "There are no deliveries." in console.get(LOG).content.decode()
+    assert "Nothing matches" in console.get(LOG, {"q": "nobody"}).content.decode()
+    asked = console.get(LOG, {"channel__exact": "sms"}).content.decode()
+    assert "There may be deliveries that you did not ask for." in asked
+    assert "Show all</a>" in asked
+
+
 @pytest.mark.usefixtures("audience")
 def test_what_else_a_search_could_mean_is_one_click_away(console: Client) -> None:
     Announcement.objects.filter(kind="incident").update(subject="ACME gateway fails")
