@@ -23,7 +23,7 @@ from django.db.models import Q, QuerySet
 
 from config.celery import app as celery
 from incidents import timeline
-from notifications import bell, book, closing, compiler, digests, egress, fanout, order, queue, texts
+from notifications import bell, book, closing, compiler, digests, egress, fanout, order, queue, states, texts
 from notifications.book import AWAY, Book
 from notifications.breaker import Breaker
 from notifications.channels import registry, webhook
@@ -33,6 +33,7 @@ from notifications.fanout import _Chunk
 from notifications.management.commands import dispatch
 from notifications.models import Delivery
 from notifications.queue import Item
+from notifications.states import Leave
 
 RIGS: dict[str, Callable[[str], None]] = {}
 
@@ -206,6 +207,19 @@ def trusting(_: str) -> None:
     _replace(egress, "may_call", lambda address: True)
     _replace(egress._Session, "get_redirect_target", requests.Session.get_redirect_target)
     _replace(egress._Session, "send", lambda self, request, **how: requests.Session.send(self, request, **how))
+
+
+@_rig
+def no_breaker(_: str) -> None:
+    """Whoever finds the relay away tries it again at once."""
+    _replace(Breaker, "resting", lambda self: False)
+    each_for_itself(_)
+
+
+@_rig
+def each_for_itself(_: str) -> None:
+    """Every process finds out alone whether the relay is back."""
+    _replace(states, "leave", lambda channel, waits: Leave.FREE)
 
 
 @_rig

@@ -34,6 +34,7 @@ _DOT = b"\r\n.\r\n"
 FAULTS = {
     "none": "",
     "busy": "421 at connect",
+    "away": "everybody hung up on, those at connect, too",
     "late": "seconds until the banner",
     "login": "535 for every login",
     "later": "share refused with 451, each at its first try",
@@ -58,11 +59,15 @@ class Relay:
     amount: str = ""
     #: How often each recipient was hit by the present fault.
     hits: Counter[bytes] = field(default_factory=Counter)
+    sessions: set[Session] = field(default_factory=set)
 
     def suffer(self, fault: str, amount: str) -> None:
         assert fault in FAULTS, fault
         self.fault, self.amount = fault, amount
         self.hits.clear()
+        if fault == "away":
+            for session in self.sessions:
+                session.transport.close()
 
     def hit(self, fault: str, to: bytes, *, once: bool = False) -> bool:
         """Whether the present fault is this one, and strikes this recipient now."""
@@ -108,14 +113,21 @@ class Session(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.relay.note(b"connect")
+        self.relay.sessions.add(self)
         match self.relay.fault:
             case "busy":
                 self.say(b"421 too busy\r\n")
+                self.transport.close()
+            case "away":
+                self.relay.note(b"away")
                 self.transport.close()
             case "late":
                 asyncio.get_running_loop().call_later(float(self.relay.amount), self.transport.write, b"220 sink\r\n")
             case _:
                 self.say(b"220 sink\r\n")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.relay.sessions.discard(self)
 
     def data_received(self, data: bytes) -> None:
         if self.deaf:
