@@ -186,8 +186,10 @@ def _subject(announcement: Announcement, language: str) -> str:
                 "%(number)s update since your last digest", "%(number)s updates since your last digest", number
             )
             return f"[{announcement.brand.name}] {news % {'number': number}}"
-        for word in (*_HUES, "Correction"):
-            subject = subject.replace(f"{word}:", f"{gettext(word)}:", 1)
+        ours = [f"{word}:" for word in ("Correction", announcement.content.get("phase", "")) if word]
+        # The first of them: a title may begin like a phase, and is the operator's.
+        if found := min((word for word in ours if word in subject), key=subject.index, default=""):
+            subject = subject.replace(found, f"{gettext(found[:-1])}:", 1)
     return subject
 
 

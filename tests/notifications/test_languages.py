@@ -70,6 +70,20 @@ def test_each_reads_it_in_their_language_and_the_operators_words_as_written(rela
 
 
 @pytest.mark.django_db
+def test_a_title_that_begins_like_a_phase_stays_as_written(relay: Relay) -> None:
+    """R-802: it is the operator's; only the word before it is ours."""
+    reader("uwe", language="de")
+    announcement = news("Resolved")
+    announcement.subject = "[Northwind] Resolved: Monitoring: no data, Correction: wrong data"
+    announcement.save()
+    fanout.expand(announcement.pk)
+    assert delivery.drain("news") == 1
+    assert read_mail(relay, "uwe@example.org")[0] == (
+        "[Northwind] Behoben: Monitoring: no data, Correction: wrong data"
+    )
+
+
+@pytest.mark.django_db
 def test_a_digest_has_its_readers_language(relay: Relay) -> None:
 
     reader("uwe", language="de", digest_at=time(8))
