@@ -205,7 +205,8 @@ class ChoiceForm(Told, forms.Form):
         if moments == 1:
             for name in ("when", "time_zone", *self._TIMES):
                 del self.fields[name]
-        if len(LANGUAGES) == 1 or channel == Channel.WEBHOOK:
+        # Only mail says something of ours around an operator's words.
+        if len(LANGUAGES) == 1 or channel != Channel.EMAIL:
             del self.fields["language"]
         for name, usual in self._TIMES.items():
             self.initial[name] = self.initial.get(name) or usual

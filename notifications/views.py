@@ -325,10 +325,15 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def in_words(subscriber: Subscriber) -> dict[str, Any]:
-    """A choice in words for a page; no ``components`` means all of them, ``only`` those incidents and nothing else."""
+    """A choice in words for a page; no ``components`` means all of them, ``only`` those incidents and nothing else.
+
+    ``also``: incidents that are followed beside that.
+    """
     kinds = {"incidents": subscriber.wants_incidents, "planned maintenance": subscriber.wants_maintenance}
+    follows = list(subscriber.follows.order_by("pk"))
     return {
-        "only": [follow.name for follow in subscriber.follows.order_by("pk")] if subscriber.follows_only else [],
+        "only": [follow.name for follow in follows] if subscriber.follows_only else [],
+        "also": [] if subscriber.follows_only else [follow.name for follow in follows if follow.since],
         "kinds": [kind for kind, wanted in kinds.items() if wanted],
         "components": [] if subscriber.all_topics else list(subscriber.topics.values_list("name", flat=True)),
         "severity": next(label for rank, label, _ in RANKS if rank == str(subscriber.least_rank)),

@@ -19,6 +19,7 @@ from pytest_django import Settings
 from notifications import codes, delivery, limits, optouts, subscriptions, tokens
 from notifications.choices import Choice
 from notifications.enums import Channel, Fate, Pool
+from notifications.forms import SubscribeForm
 from notifications.models import Announcement, Brand, Code, Delivery, Endpoint, Follow, SignUp, Subscriber, Topic
 from tests.notifications.carrier import Carrier
 from tests.notifications.receiver import Receiver
@@ -644,6 +645,34 @@ def test_a_language_is_offered_where_there_are_two(
     assert Subscriber.objects.get().language == "de"
     Subscriber.objects.update(language="pt-BR")
     assert '<option value="pt-BR" selected>' in visitor.get(visit(ada)).content.decode()
+
+
+@pytest.mark.parametrize(("channel", "offered"), [("email", True), ("sms", False), ("webhook", False), ("chat", False)])
+def test_a_language_is_offered_where_it_changes_something(channel: str, offered: bool) -> None:
+    """R-802: around an operator's words only mail says something of ours."""
+    assert ("language" in SubscribeForm(channel=Channel(channel)).fields) is offered
+
+
+def test_who_is_subscribed_and_follows_one_more_is_asked_about_that_and_told_so(
+    visitor: Client, ada: Subscriber
+) -> None:
+    subscriptions.follow(Channel.EMAIL, ADA, LANE, NAME, at=timezone.now())
+    link = f"/subscriptions/confirm/{tokens.make(ada, tokens.CONFIRM)}"
+    asked, done = visitor.get(link).content.decode(), visitor.post(link).content.decode()
+    assert ("<h1>Follow this incident?</h1>" in asked, ">Follow</button>" in asked, NAME in asked) == (True,) * 3
+    assert "Confirm subscription" not in asked
+    assert (f"You follow <strong>{NAME}</strong>" in done, "Unsubscribe" in done) == (True, False)
+
+
+def test_who_left_by_phone_comes_back_by_phone(visitor: Client, brand: Brand, carrier: Carrier) -> None:
+    gone = by_phone(confirmed_at=None)
+    assert 'href="/subscriptions/subscribe/sms"' in visitor.get(visit(gone)).content.decode()
+
+
+def test_whatsapp_is_called_so(visitor: Client, brand: Brand, carrier: Carrier, settings: Settings) -> None:
+    settings.TWILIO = settings.TWILIO | {"whatsapp_from": "+12125550000", "whatsapp_template": f"HX{'0' * 32}"}
+    page = visitor.get("/subscriptions/subscribe/whatsapp").content.decode()
+    assert ("A WhatsApp message when something is wrong" in page, "Texts may cost" in page) == (True, False)
 
 
 def test_everything_we_hold_is_handed_over(visitor: Client, ada: Subscriber, topics: list[Topic]) -> None:
