@@ -22,7 +22,7 @@ from unfold.forms import BaseDialogForm
 from notifications import fates, lookup, progress
 from notifications.admin import again, copies, log
 from notifications.admin.masked import MaskedMixin
-from notifications.enums import FAILURES
+from notifications.enums import FAILURES, Kind
 from notifications.fates import Group
 from notifications.masking import address_of, sees_addresses, shown_address
 from notifications.models import Announcement, Delivery, Subscriber
@@ -186,7 +186,11 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
 
     @display(description="Message")
     def message(self, row: Delivery) -> SafeString:
-        return format_html('<span class="hg-long">{}</span>', row.announcement.subject)
+        subject = format_html('<span class="hg-long">{}</span>', row.announcement.subject)
+        if row.announcement.kind != Kind.DIRECT:
+            return subject
+        # It goes to contacts beside the news, under the same subject.
+        return format_html('{}<small class="hg-why">Letter to a customer</small>', subject)
 
     @display(description="Message")
     def subject(self, row: Delivery) -> str:

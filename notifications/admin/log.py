@@ -18,7 +18,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter, TextFilter
 from unfold.views import ChangeList
 
-from notifications import lookup
+from notifications import fates, lookup
 from notifications.dialects import rows
 from notifications.enums import ADDRESSED, Fate
 from notifications.fates import Group
@@ -30,6 +30,9 @@ _RECENT = 25
 ORDER = ("-announcement_id", "-subscriber_id", "-pk")
 #: Failures of the last week that nobody has dealt with; a bounce has: nothing more goes there.
 DEAD_LETTERS = "dead-letters"
+#: Asked for by their own words, beside the groups.
+_ALONE = (Fate.DELIVERED, Fate.BOUNCED, Fate.DEAD, Fate.UNCERTAIN)
+SUPERSEDED = "superseded"
 _LETTERS_DEAD = (Fate.DEAD, Fate.UNCERTAIN)
 WEEK = timedelta(days=7)
 #: Nothing is tried for longer than this.
@@ -88,12 +91,18 @@ class FateFilter(DropdownFilter):
     parameter_name = "fate"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*Group.choices, (DEAD_LETTERS, "Failed or unknown, last 7 days")]
+        alone = [(fate.value, fates.words(fate)) for fate in _ALONE]
+        dead = (DEAD_LETTERS, "Failed or unknown, last 7 days")
+        return [*Group.choices, dead, *alone, (SUPERSEDED, fates.words(Fate.SUPPRESSED, reason=fates.SUPERSEDED[0]))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> QuerySet[Delivery]:
         chosen = self.value()
         if chosen == DEAD_LETTERS:
             return queryset.filter(dead_letters(timezone.now()))
+        if chosen == SUPERSEDED:
+            return queryset.filter(superseded())
+        if chosen in _ALONE:
+            return queryset.filter(fate=chosen)
         return queryset.filter(of_group(Group(chosen))) if chosen in Group.values else queryset
 
 
@@ -105,6 +114,14 @@ def of_group(group: Group) -> Q:
     for fate in group.fates:
         wanted |= Q(fate=fate)
     return wanted
+
+
+def superseded() -> Q:
+    """What a newer update took the place of."""
+    said = Q()
+    for beginning in fates.SUPERSEDED:
+        said |= Q(reason__startswith=beginning)
+    return Q(fate=Fate.SUPPRESSED) & said
 
 
 def dead_letters(at: datetime) -> Q:

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from notifications import fates, lookup
 from notifications.admin import log
-from notifications.enums import ADDRESSED
+from notifications.enums import ADDRESSED, Kind
 from notifications.fates import Group
 from notifications.masking import address_of, sees_addresses
 from notifications.models import Announcement, Customer, Delivery, Subscriber
@@ -24,7 +24,7 @@ SHOWN = 400
 
 @dataclass
 class Reached:
-    """One person on one channel: the newest message of an incident, how many there were, how many went wrong."""
+    """One person on one channel, or by letter: the newest message of an incident, how many there were and went wrong."""
 
     person: str
     channel: str
@@ -100,18 +100,20 @@ def _add(found: dict[str, Told], row: Delivery, url: str, customer: Customer, *,
     """Rows come newest first: the first of a person is what they know."""
     news: Any = row.announcement
     is_letter = news.kind in ADDRESSED
-    lane = "letters" if is_letter else news.lane
-    if lane not in found:
-        reference = "" if is_letter else news.reference or ""
+    reference = "" if is_letter else news.reference or ""
+    # News and letters to customers about one incident stand together; other news has a lane alone.
+    about = "letters" if is_letter else reference or news.lane
+    if about not in found:
         asked = {"customer": customer.reference} | ({"incident": reference} if reference else {})
         title = "Letters to one person" if is_letter else news.subject
-        found[lane] = Told(title, reference, row.created_at, url + urlencode(asked))
+        found[about] = Told(title, reference, row.created_at, url + urlencode(asked))
     person = row.subscriber_id or row.address
-    known = found[lane].reached.setdefault(
-        (person, row.channel),
+    channel = "Letter" if news.kind == Kind.DIRECT else row.get_channel_display()
+    known = found[about].reached.setdefault(
+        (person, channel),
         Reached(
             person=address_of(row, whole=whole),
-            channel=row.get_channel_display(),
+            channel=channel,
             words=fates.words(row.fate, row.channel, row.reason),
             colour=fates.colour(row.fate),
             reason=fates.remark(row.fate, row.reason),

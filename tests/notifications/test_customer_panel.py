@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from notifications import fanout
+from notifications import fanout, outbox
 from notifications.admin import log, told
 from notifications.admin.told import Told
 from notifications.enums import Channel, Fate, Tier
-from notifications.models import Announcement, Contact, Customer, Delivery
+from notifications.models import Announcement, Brand, Contact, Customer, Delivery
+from notifications.outbox import Letter
 from tests.notifications.news import letter, news, reader
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +87,30 @@ def test_each_person_of_theirs_by_incident_and_channel(console: Client, acme: Cu
     assert len(rows) == 6
 
 
+def test_news_and_letters_about_one_incident_stand_together(console: Client, acme: Customer) -> None:
+    """R-803: a contact who subscribed as well got both; which is which is said, here and in the log."""
+    reader("Carla", address="Carla@example.org")
+    tell(lane="one")
+    about = Letter("Card payments fail", ("You use this.",), reference="INC-2026-0042")
+    with transaction.atomic():
+        outbox.write_letters(
+            [(about, ["Carla@example.org"])],
+            subject="[Northwind] Investigating: Card payments fail",
+            brand=Brand.objects.get(),
+            lane="letters:one",
+            over=False,
+            at=timezone.now(),
+        )
+    [incident] = console.get(page_of(acme)).context["told"]
+    assert incident.reference == "INC-2026-0042"
+    assert [line for line in lines(incident) if line[0] == "Carla@example.org"] == [
+        ("Carla@example.org", "E-mail", "Queued", 1, 0),
+        ("Carla@example.org", "Letter", "Queued", 1, 0),
+    ]
+    log = console.get(incident.url)
+    assert log.content.decode().count("Letter to a customer") == 1
+
+
 def test_somebody_who_may_not_see_deliveries_sees_the_customer_alone(acme: Customer) -> None:
     tell()
     client, user = Client(), User.objects.create_user("support", is_staff=True)
@@ -112,8 +139,8 @@ def test_a_new_customer_heard_nothing_yet(console: Client) -> None:
 def test_the_newest_are_shown_and_the_log_has_the_others(
     console: Client, acme: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for lane in ("one", "two", "three"):
-        tell(lane=lane)
+    for number, lane in enumerate(("one", "two", "three")):
+        tell(lane=lane, reference=f"INC-2026-004{number}")
     monkeypatch.setattr(told, "SHOWN", 4)
     for counted in (log.COUNTED, 1):
         monkeypatch.setattr(log, "COUNTED", counted)

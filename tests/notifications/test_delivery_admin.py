@@ -182,6 +182,13 @@ def test_filtering_by_what_became_of_it(console: Client) -> None:
     assert (having("waiting"), having("dead-letters"), having("nonsense")) == ([5], [1, 2], [0, 1, 2, 3, 4, 5])
     Delivery.objects.filter(fate=Fate.DEAD).update(settled_at=timezone.now() - timedelta(days=8))
     assert having("dead-letters") == [2]
+    assert (having("dead"), having("uncertain"), having("bounced"), having("superseded")) == ([1], [2], [3], [])
+    Delivery.objects.filter(fate=Fate.SUPPRESSED).update(reason="Overtaken by update 2.")
+    Delivery.objects.filter(fate=Fate.ACCEPTED).update(fate=Fate.DELIVERED)
+    assert (having("superseded"), having("left-out"), having("delivered")) == ([4], [4], [0])
+    offered = console.get(LOG).content.decode()
+    for words in ("Delivered (confirmed)", "Bounced", "Failed", "Unknown", "Superseded"):
+        assert f">{words}</option>" in " ".join(offered.split()).replace("> ", ">").replace(" <", "<"), words
 
 
 def test_filtering_by_update_incident_channel_customer_and_time(console: Client) -> None:
