@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -16,6 +17,7 @@ COLUMNS = (
 )  # fmt: skip
 BOM = b"\xef\xbb\xbf"
 CHUNK = 2000
+_BEGINS = re.compile(rf"(?:\A|;)(?=[{re.escape(''.join(FORMULA))}])")
 
 
 class _Echo:
@@ -26,8 +28,8 @@ class _Echo:
 
 
 def harmless(cell: str) -> str:
-    """A cell that begins like a formula, with a ' before it (S23)."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    """A cell with a ' before whatever in it begins like a formula; some part cells at semicolons (S23)."""
+    return _BEGINS.sub(r"\g<0>'", cell)
 
 
 def stream(people: SubscriberQuerySet, *, bom: bool, most: int | None = None) -> Iterator[bytes]:

@@ -37,6 +37,7 @@ MOST_SHOWN = 500
 LONGEST_SOURCE = 200
 #: What our own export puts a ' before (S23); reading takes it off again.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_MARKED = re.compile(rf"(\A|;)'(?=[{re.escape(''.join(FORMULA))}])")
 #: Where a list may say that people agreed to be told; webhooks and rooms have secrets that no list should hold.
 CHANNELS = (Channel.EMAIL, *PHONES)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
@@ -183,8 +184,8 @@ def _row(header: list[str], cells: list[str]) -> dict[str, str]:
 
 
 def _bare(cell: str) -> str:
-    """A cell without the mark that our export puts before what a spreadsheet would calculate."""
-    return (cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell).strip(" ")
+    """A cell without the marks that our export puts before what a spreadsheet would calculate."""
+    return (_MARKED.sub(r"\1", cell) if "'" in cell else cell).strip(" ")
 
 
 def _person(

@@ -56,6 +56,29 @@ def test_no_cell_begins_like_a_formula(topics: list[Topic], payload: str) -> Non
         assert cells[column] == f"'{payload}"
 
 
+@pytest.mark.parametrize("payload", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1+1"])
+def test_nor_does_what_a_spreadsheet_takes_for_one(topics: list[Topic], payload: str) -> None:
+    """S23: where people write commas in numbers, cells are parted at semicolons. Read back, nothing is lost."""
+    topics[1].name = payload
+    topics[1].save()
+    proof = f"Paper;{payload};signed"
+    row = Subscriber.objects.create(
+        address="ada@x.example", created_at=NOON, consent_at=NOON, consent_source=proof, all_topics=False
+    )
+    row.topics.set(topics[:2])
+    file = b"".join(exports.stream(Subscriber.objects.all(), bom=False)).decode()
+    parted = [cell for cells in csv.reader(StringIO(file, newline=""), delimiter=";") for cell in cells]
+    assert [cell for cell in parted if cell.startswith(imports.FORMULA)] == []
+    (cells,) = table([file.encode()])
+    Subscriber.objects.all().delete()
+    kept = {name: cells[name] for name in ("address", "consent_at", "consent_source", "components")}
+    again = StringIO()
+    csv.writer(again).writerows([kept.keys(), kept.values()])
+    assert imports.run(BytesIO(again.getvalue().encode()), at=NOON, dry=False).counts == {"new": 1}
+    back = Subscriber.objects.get()
+    assert (back.consent_source, set(back.topics.all())) == (proof, set(topics[:2]))
+
+
 def test_harmless_words_stay_as_they_are(ada: Subscriber, topics: list[Topic]) -> None:
     ada.customer = Customer.objects.create(name='Acme, "the" best', reference="1")
     ada.save()
