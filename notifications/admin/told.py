@@ -24,7 +24,7 @@ SHOWN = 400
 
 @dataclass
 class Reached:
-    """One person on one channel, or by letter: the newest message of an incident, how many there were and went wrong."""
+    """One person on one channel, or by letter: the newest message of an incident, how many in all and in trouble."""
 
     person: str
     channel: str
