@@ -150,11 +150,11 @@ def _hush(chunk: _Chunk, at: datetime) -> None:
     clocks = asleep.order_by().values_list("time_zone", "quiet_from", "quiet_until").distinct()
     for zone, start, end in list(clocks):
         until = quiet.until(at, zone, start, end) if start and end else None
-        if until is None:
+        if until is None or end is None:
             continue
         theirs = asleep.filter(time_zone=zone, quiet_from=start, quiet_until=end).values("pk")
         chunk.rows().filter(announcement=chunk.news, subscriber__in=theirs, fate__in=UNSENT).update(
-            next_at=until, reason=f"Quiet hours until {end:%H:%M}, {zone}."
+            next_at=until, reason=quiet.reason(zone, end)
         )
 
 

@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from notifications import queue, states
+from notifications import queue, quiet, states
 from notifications.book import AWAY, WITHHELD, persist
 from notifications.breaker import Breaker
 from notifications.channels.port import Answer, Mould, Port, Verdict
@@ -61,9 +61,17 @@ class Outcomes:
             self.port.settled(item, answer)
 
     def left_out(self, item: Item) -> bool:
-        """Whether a row ends without being sent; then that is written down."""
+        """Whether a row is not to be sent, or not now; then that is written down."""
+        now = timezone.now()
         if item.stale:
             settle(item, Fate.DEAD if item.attempts else Fate.SUPPRESSED, item.reason or "Expired")
+        elif item.overtaken:
+            words = "Overtaken by a newer letter."
+            settle(item, Fate.SUPPRESSED, f"{words} It may have left." if item.copies else words)
+        elif item.hours and (until := quiet.until(now, *item.hours)):
+            # Whatever delayed it until they slept (R-1314).
+            zone, _, end = item.hours
+            settle(item, Fate.PENDING, quiet.reason(zone, end), wait=(until - now).total_seconds())
         elif not item.address:
             settle(item, Fate.SUPPRESSED, "The subscriber was erased.")
         else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import time
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -46,6 +47,10 @@ class Item(NamedTuple):
     stale: bool
     #: The provider's id of a copy it had accepted before a person sent it again.
     receipt: str = ""
+    #: A newer letter about the same incident is on its way to the same address.
+    overtaken: bool = False
+    #: When its person sleeps, where that counts: time zone, from, until (R-1314).
+    hours: tuple[str, time, time] | None = None
 
 
 # Each statement that moves many rows picks and locks them first, once, and then says no more of their fates:
@@ -76,7 +81,13 @@ SELECT 1 FROM notifications_delivery WHERE pool = %s AND fate = 'pending' AND ne
 
 LOOK = """
 SELECT d.id, d.announcement_id, d.channel, d.address, s.address, s.public_id, s.generation, s.language,
-    d.attempts, d.copies, d.reason, a.expires_at <= {now} AND d.channel <> 'webhook', d.receipt
+    d.attempts, d.copies, d.reason, a.expires_at <= {now} AND d.channel <> 'webhook', d.receipt,
+    CASE WHEN a.kind = 'direct' THEN EXISTS (
+        SELECT 1 FROM notifications_announcement n JOIN notifications_delivery newer ON newer.announcement_id = n.id
+        WHERE n.lane = a.lane AND n.seq > a.seq AND newer.address = d.address AND newer.address <> '')
+    ELSE 1 = 0 END,
+    CASE WHEN d.channel IN ('email', 'sms', 'whatsapp') AND a.kind <> 'digest' AND COALESCE(a.rank, 0) <> 1
+        THEN s.time_zone END, s.quiet_from, s.quiet_until
 FROM notifications_delivery d
 JOIN notifications_announcement a ON a.id = d.announcement_id
 LEFT JOIN notifications_subscriber s ON s.id = d.subscriber_id
@@ -287,8 +298,9 @@ def _claim(statement: str, wanted: list[Any]) -> list[Item]:
 
 def _item(fence: int, row: Sequence[Any]) -> Item:
     pk, news, channel, letter_to, address, public_id, generation, language, *rest = row
-    attempts, copies, reason, stale, receipt = rest
-    tries = (attempts, copies, reason, bool(stale), receipt)
+    attempts, copies, reason, stale, receipt, overtaken, zone, *clocks = rest
+    hours = (zone, *(time.fromisoformat(str(clock)) for clock in clocks)) if zone and all(clocks) else None
+    tries = (attempts, copies, reason, bool(stale), receipt, bool(overtaken), hours)
     if letter_to:
         return Item(pk, fence, news, channel, letter_to, letter_to.encode("utf-8", "replace"), 0, "en", *tries)
     person = (public_id if isinstance(public_id, uuid.UUID) else uuid.UUID(public_id)).bytes if public_id else b""

@@ -90,6 +90,22 @@ def test_an_older_letter_that_has_not_left_is_overtaken() -> None:
     assert set(Delivery.objects.filter(announcement__seq=2).values_list("fate", flat=True)) == {Fate.PENDING}
 
 
+def test_a_letter_that_comes_back_from_the_relay_is_overtaken_then(relay: Relay) -> None:
+    """F12: while "investigating" was being sent, "resolved" was written; a minute later it must not follow it."""
+    write(("First", ["ann@acme.example"]))
+    [item] = queue.claim(Pool.LETTERS, 1)
+    assert queue.turn([], [item]) == {item.id}
+    write(("Second", ["ann@acme.example", "ben@acme.example"]))
+    assert queue.settle(item, Fate.PENDING, "451 4.3.0 try later", returned=True)
+    assert delivery.drain(Pool.LETTERS) == 2
+    rows = Delivery.objects.order_by("pk").values_list("address", "fate", "reason")
+    assert list(rows) == [
+        ("ann@acme.example", Fate.SUPPRESSED, "Overtaken by a newer letter."),
+        ("ann@acme.example", Fate.ACCEPTED, ""),
+        ("ben@acme.example", Fate.ACCEPTED, ""),
+    ]
+
+
 def test_a_claimed_letter_that_was_overtaken_does_not_leave() -> None:
     write(("First", ["ann@acme.example"]))
     claimed = queue.claim(Pool.LETTERS, 10)

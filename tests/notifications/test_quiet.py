@@ -38,6 +38,14 @@ def utc(day: int, hour: int, minute: int = 0, month: int = 11) -> datetime:
         # The night in which the clocks go back has an hour more; in spring one less.
         (utc(24, 21, 30, month=10), BERLIN, NIGHT, utc(25, 6, month=10)),
         (utc(28, 22, month=3), BERLIN, NIGHT, utc(29, 5, month=3)),
+        # Half past two comes twice: whoever is asleep when it does is so until the second time.
+        (utc(25, 0, 15, month=10), BERLIN, (time(22), time(2, 30)), utc(25, 0, 30, month=10)),
+        (utc(25, 1, 15, month=10), BERLIN, (time(22), time(2, 30)), utc(25, 1, 30, month=10)),
+        (utc(25, 1, 15, month=10), BERLIN, (time(2), time(2, 30)), utc(25, 1, 30, month=10)),
+        (utc(21, 23), "Mars/Olympus", NIGHT, utc(22, 7)),
+        (utc(21, 23), "Europe", NIGHT, utc(22, 7)),
+        (utc(21, 23), "", NIGHT, utc(22, 7)),
+        (utc(21, 23), "../etc/passwd", NIGHT, utc(22, 7)),
     ],
 )
 def test_when_quiet_hours_end(at: datetime, zone: str, hours: tuple[time, time], over: datetime | None) -> None:
@@ -83,9 +91,41 @@ def test_who_sleeps_hears_it_when_they_wake(relay: Relay) -> None:
     assert timedelta(minutes=58) < waiting.next_at - timezone.now() < timedelta(minutes=61)
     machine = Delivery.objects.get(subscriber__channel="webhook")
     assert (machine.reason, machine.next_at < timezone.now()) == ("", True)
+    Subscriber.objects.update(quiet_until=None)
     Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
     assert delivery.drain("news") == 1
     assert Delivery.objects.get(pk=waiting.pk).reason == ""
+
+
+@pytest.mark.django_db
+def test_a_zone_that_nobody_knows_keeps_nobody_elses_news(relay: Relay) -> None:
+    """F18: zones come and go with the system's tables; before, one such row stopped the whole fan-out."""
+    reader("ann")
+    reader("odd", **around_now(time_zone="Mars/Olympus"))
+    reader("daily", time_zone="Mars/Olympus", digest_at=time(8))
+    assert fanout.expand(news(rank=2).pk)
+    assert delivery.drain("news") == 1
+    assert digests.send(timezone.now() + timedelta(days=1)) == 1
+
+
+@pytest.mark.django_db
+def test_what_was_delayed_into_their_night_waits_for_their_morning(relay: Relay) -> None:
+    """R-1314: the relay was away when it was published; now they sleep."""
+    asleep = reader("asleep", least_rank=3)
+    reader("awake")
+    worst = told(rank=1, lane="worst")
+    told(rank=3)
+    for name, value in around_now().items():
+        setattr(asleep, name, value)
+    asleep.save()
+    assert delivery.drain("news") == 3
+    waiting = Delivery.objects.get(subscriber=asleep, announcement__lane="lane")
+    assert Delivery.objects.get(subscriber=asleep, announcement=worst).fate == "accepted"
+    assert (waiting.fate, waiting.reason[:18], waiting.attempts) == ("pending", "Quiet hours until ", 0)
+    assert timedelta(minutes=58) < waiting.next_at - timezone.now() < timedelta(minutes=61)
+    Subscriber.objects.update(quiet_from=None)
+    Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+    assert delivery.drain("news") == 1
 
 
 @pytest.mark.django_db
@@ -101,6 +141,7 @@ def test_whoever_slept_through_two_updates_reads_the_newer_one_once(relay: Relay
     reader("asleep", **around_now())
     told("Investigating", rank=2)
     told("Investigating", "Resolved", rank=2)
+    Subscriber.objects.update(quiet_until=None)
     Delivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
     delivery.sweep()
     assert delivery.drain("news") == 1
