@@ -115,11 +115,11 @@ RETURNING id
 # The planner must not see the fates: it takes the reaper's index for a short cut and reads every leased
 # row (12 ms instead of 0.05 ms). For the same reason the person is looked up by a scalar, not by EXISTS.
 
-#: A known outcome is the truth for as long as nobody else claimed the row, whatever the reaper guessed meanwhile.
+#: A known outcome is the truth for as long as nobody else claimed the row, whatever the sweep made of it meanwhile.
 OWN = """
 UPDATE notifications_delivery SET fate = 'accepted', reason = '', settled_at = {now}, lease_until = NULL,
     receipt = COALESCE(NULLIF(%s, ''), receipt)
-WHERE id = %s AND fence = %s AND fate IN ('sending', 'pending', 'uncertain', 'suppressed')
+WHERE id = %s AND fence = %s AND fate IN ('sending', 'pending', 'uncertain', 'suppressed', 'dead')
 """
 
 SETTLE = """

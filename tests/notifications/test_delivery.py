@@ -131,6 +131,21 @@ def test_a_stale_fence_writes_nothing(relay: Relay) -> None:
     assert fates() == {"accepted": 1}
 
 
+def test_what_left_stays_left_although_it_expired_meanwhile() -> None:
+    """F03: reaped, and out of date before its worker could write down that the relay has it."""
+    reader("ann")
+    told()
+    [item] = queue.claim("news", 1)
+    assert queue.turn([], [item]) == {item.id}
+    past_lease()
+    queue.reap()
+    Announcement.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    queue.expire()
+    assert fates() == {"dead": 1}
+    assert queue.own(item)
+    assert fates() == {"accepted": 1}
+
+
 def test_a_lease_that_is_over_does_not_send() -> None:
     """F12: a zombie that wakes after its lease begins nothing."""
     reader("ann")
