@@ -68,12 +68,15 @@ def note(heard: Heard) -> bool:
 
 
 @transaction.atomic
-def accepted(heard: Heard) -> bool:
-    """The provider has the message: where we could not know whether it left, now we do. False when heard before."""
+def accepted(heard: Heard, *, earlier: bool = False) -> bool:
+    """The provider has the message: where we could not know whether it left, now we do. False when heard before.
+
+    ``earlier``: it is a copy of before somebody wanted it sent once more, which counts none of them.
+    """
     if not _note(heard):
         return False
     row = _row(heard)
-    if row and row.copies and row.fate in (Fate.PENDING, Fate.LEASED, Fate.UNCERTAIN):
+    if row and (row.copies or earlier) and row.fate in (Fate.PENDING, Fate.LEASED, Fate.UNCERTAIN):
         _end(row, Fate.ACCEPTED, "", heard.at)
     return True
 

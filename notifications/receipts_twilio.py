@@ -63,7 +63,9 @@ def _last_word_was_said(sid: str) -> bool:
 
 def _hear_of_an_older_copy(heard: Heard) -> bool:
     """That one left after all: nobody needs another. That it failed says nothing of the one sent since."""
-    return receipts.note(heard) if heard.word in _FAILED else receipts.accepted(heard)
+    if heard.word in (*_UNDER_WAY, *_ARRIVED):
+        return receipts.accepted(heard, earlier=True)
+    return receipts.note(heard)
 
 
 def _hear_of_a_failure(heard: Heard, row: Delivery, code: int) -> bool:

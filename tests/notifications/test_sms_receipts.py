@@ -200,6 +200,16 @@ class TestDoubt:
         work()
         assert len(carrier.asked) == 1
 
+    def test_nor_where_a_person_wanted_it_once_more(self, carrier: Carrier) -> None:
+        """Nobody is told twice: the callback of the first came in between (F05)."""
+        row = told_ann(carrier, Act(status=0))
+        fence = row.fence
+        delivery.send_again(Delivery.objects.all(), by=User.objects.create(username="ann"), at=timezone.now())
+        call(row, "delivered", sid=carrier.kept[0].sid, fence=fence)
+        assert fate(row)[0] == Fate.ACCEPTED
+        work()
+        assert len(carrier.asked) == 1
+
 
 class TestForgery:
     def test_another_signature_is_refused(self, carrier: Carrier) -> None:
