@@ -120,6 +120,21 @@ def persist(write: Callable[[], _Result]) -> _Result:
             wait = min(wait * 2, 1.0)
 
 
+def once(write: Callable[[], int]) -> int:
+    """Do a write that can wait, because the sweep does it too; 0 where the database would not.
+
+    One that always takes longer than the database allows must not keep a sender from its mail.
+    """
+    try:
+        return write()
+    except AWAY as error:
+        if connection.in_atomic_block:
+            raise
+        log.warning("The database would not (%s); the sweep will.", _short(error))
+        connection.close()
+        return 0
+
+
 def _recover(left: list[Item], leaving: list[Item]) -> None:
     for item in left:
         queue.own(item)

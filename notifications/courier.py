@@ -18,7 +18,7 @@ from functools import partial
 from django.conf import settings
 
 from notifications import closing, order, queue, states
-from notifications.book import AWAY, WITHHELD, persist
+from notifications.book import AWAY, WITHHELD, once, persist
 from notifications.breaker import Breaker
 from notifications.channels.port import Answer, Mould, Outage, Port, Verdict, Wire
 from notifications.channels.registry import PORTS, off
@@ -275,4 +275,4 @@ class Courier:
             return 0
         self._turned = now
         turns = order.take_turns if self.pool in _ENDPOINTS else order.promote_sayings
-        return persist(turns)
+        return once(turns)

@@ -23,7 +23,7 @@ from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Valu
 from django.utils import timezone
 
 from notifications import closing, order, quarantine, queue, rooms, states
-from notifications.book import AWAY, Book, persist
+from notifications.book import AWAY, Book, once, persist
 from notifications.breaker import Breaker
 from notifications.channels.email import PORT
 from notifications.channels.port import Mould, Outage, Verdict, Wire
@@ -136,7 +136,7 @@ class Crew:
         try:
             while batch:
                 _Sender(self, wire).send(batch)
-                persist(order.promote)
+                once(order.promote)
                 batch = take()
         finally:
             wire.close()

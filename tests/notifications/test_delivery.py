@@ -90,6 +90,25 @@ def test_the_number_of_statements_per_mail_is_one(relay: Relay) -> None:
     assert len(many) - len(few) == (0 if connection.vendor == "postgresql" else 40)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_letting_go_what_waits_never_keeps_a_sender(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F03: where it takes longer than the database allows, it did so for ever, and no mail left any more."""
+    asked: list[float] = []
+
+    def too_long() -> int:
+        asked.append(time.monotonic())
+        if len(asked) > 3:
+            pytest.fail("It is asked again and again.")
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(order, "promote", too_long)
+    monkeypatch.setattr(delivery, "BATCH", 10)
+    readers(3)
+    told()
+    assert delivery.drain("news") == 3
+    assert len(asked) <= 3
+
+
 # --- claims, leases, fences --------------------------------------------------------
 
 
