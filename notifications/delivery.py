@@ -26,7 +26,7 @@ from notifications import closing, order, quarantine, queue, rooms, states
 from notifications.book import AWAY, Book, once, persist
 from notifications.breaker import Breaker
 from notifications.channels.email import PORT
-from notifications.channels.port import Mould, Outage, Verdict, Wire
+from notifications.channels.port import Answer, Mould, Outage, Verdict, Wire
 from notifications.compiler import LANGUAGES
 from notifications.courier import SUSPECTS_SECONDS, Courier
 from notifications.enums import ENDPOINTS, FAILURES, ONE_BY_ONE, Channel, Fate, Pool
@@ -186,10 +186,10 @@ class _Sender:
         breaker = self._crew.breaker
         deadline = time.monotonic() + MESSAGE_SHARE * settings.DELIVERY_LEASE_SECONDS
         try:
-            self._wire.open()
+            self._open()
             if not self._turn(item):
                 return
-            answer = self._wire.send(item, message, mould, deadline=deadline)
+            answer = self._hand_over(item, message, mould, deadline)
         except Outage as outage:
             breaker.down(outage.reason, ours=outage.ours)
             persist(lambda: queue.release([item]))
@@ -201,6 +201,25 @@ class _Sender:
             breaker.fine()
         else:
             outcomes.record(item, answer, mould)
+
+    def _open(self) -> None:
+        try:
+            self._wire.open()
+        except Outage:
+            raise
+        except Exception as error:  # what a setting can do to a library, that has no words of ours
+            log.exception("The wire cannot be opened")
+            raise Outage(f"The relay cannot be spoken to: {type(error).__name__}", ours=True) from error
+
+    def _hand_over(self, item: Item, message: bytes, mould: Mould, deadline: float) -> Answer:
+        try:
+            return self._wire.send(item, message, mould, deadline=deadline)
+        except Outage:
+            raise
+        except Exception as error:  # in a way of its own: what it did with the message nobody can know (F18)
+            log.exception("Delivery %d: the wire broke", item.id)
+            self._wire.close()
+            return Answer(Verdict.DOUBT, f"The wire broke: {type(error).__name__}")
 
 
 _crews: dict[str, Crew] = {pool: Crew(pool) for pool in ONE_BY_ONE}

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -16,8 +17,9 @@ from django.utils import timezone
 from notifications import closing, compiler, delivery, fanout, order, queue
 from notifications.book import Book
 from notifications.channels import email
+from notifications.channels.port import Answer
 from notifications.enums import Fate, Pool
-from notifications.models import Announcement, Delivery, Rendering, Subscriber
+from notifications.models import Announcement, ChannelState, Delivery, Rendering, Subscriber
 from tests import scene
 from tests.notifications.news import letter, news, reader, readers
 from tests.notifications.relay import Relay
@@ -88,6 +90,35 @@ def test_the_number_of_statements_per_mail_is_one(relay: Relay) -> None:
         delivery.drain("news")
     # The hot statement goes past Django's log on PostgreSQL.
     assert len(many) - len(few) == (0 if connection.vendor == "postgresql" else 40)
+
+
+def test_a_wire_that_breaks_over_one_message_sends_the_others(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F18: in doubt about that one alone; before, its sender died with the whole batch."""
+    real = email.Wire.send
+
+    def odd(self: email.Wire, item: queue.Item, *args: Any, **options: Any) -> Answer:
+        if item.address.startswith("r00001"):
+            raise RuntimeError("odd")
+        return real(self, item, *args, **options)
+
+    monkeypatch.setattr(email.Wire, "send", odd)
+    readers(3)
+    told()
+    assert delivery.drain("news") == 2
+    assert fates() == {"accepted": 2, "uncertain": 1}
+    row = Delivery.objects.get(fate="uncertain")
+    assert (row.reason, row.copies) == ("The wire broke: RuntimeError", 2)
+
+
+def test_a_setting_that_no_library_takes_rests_the_channel(relay: Relay, settings: Any) -> None:
+    """F27, F28: it is ours; nobody's mail is tried, and the console says so."""
+    settings.SMTP = settings.SMTP | {"host": "relay..example"}
+    readers(2)
+    told()
+    assert delivery.drain("news") == 0
+    assert fates() == {"pending": 2}
+    state = ChannelState.objects.get()
+    assert (state.ours, "cannot be spoken to" in state.reason) == (True, True)
 
 
 @pytest.mark.django_db(transaction=True)
