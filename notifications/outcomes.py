@@ -11,11 +11,11 @@ from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from notifications import queue, quiet, states
+from notifications import queue, quiet, states, suppression
 from notifications.book import AWAY, WITHHELD, persist
 from notifications.breaker import Breaker
 from notifications.channels.port import Answer, Mould, Port, Verdict
-from notifications.enums import Fate
+from notifications.enums import Fate, Silence
 from notifications.models import Announcement, Delivery, Subscriber
 from notifications.queue import MAX_COPIES, Item
 
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: A message that cannot be written is tried this often (F18).
 RENDERS = 3
+#: The database's clock and ours are never as far apart.
+_CLOCKS = timedelta(minutes=10)
 
 
 class Outcomes:
@@ -125,7 +127,7 @@ class Outcomes:
         settle(item, Fate.BOUNCED, answer.reason, returned=True)
         if self.port.many_ends:
             return
-        persist(lambda: _stop_sending_to(item))
+        persist(lambda: _stop_sending_to(item, self.port.channel))
         if innocent := self.breaker.refused(item, answer.reason):
             persist(lambda: _take_back(innocent, self.port))
 
@@ -152,8 +154,10 @@ def told_more() -> Exists:
     return Exists(newer.filter(deliveries__subscriber=OuterRef("subscriber"), deliveries__channel=OuterRef("channel")))
 
 
-def _stop_sending_to(item: Item) -> None:
+def _stop_sending_to(item: Item, channel: str) -> None:
+    """Whoever it is of: a subscriber, a contact of a customer, or both (R-804)."""
     Subscriber.objects.filter(deliveries=item.id, bounced_at__isnull=True).update(bounced_at=Now())
+    suppression.add(channel, item.address, Silence.BOUNCED, at=timezone.now())
 
 
 @transaction.atomic
@@ -170,6 +174,9 @@ def _take_back(items: Sequence[Item], port: Port) -> None:
     old = set(fresh.filter(told_more(), pk__in=fences).values_list("pk", flat=True))
     people = [row.subscriber_id for row in mine if row.subscriber_id]
     give_back(people)
+    if mine:
+        since = min(row.settled_at or row.created_at for row in mine) - _CLOCKS
+        suppression.take_back(port.channel, [item.address for item in items], Silence.BOUNCED, since=since)
     for row in mine:
         if row.pk in old:
             row.fate, row.reason = Fate.SUPPRESSED, "Overtaken by a newer update."

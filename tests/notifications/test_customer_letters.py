@@ -11,10 +11,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import audit, compiler, delivery, outbox, queue
+from notifications import audit, compiler, delivery, outbox, queue, suppression
 from notifications.enums import Channel, Fate, Kind, Pool
 from notifications.lint import Unsendable
-from notifications.models import Announcement, Brand, Delivery
+from notifications.models import Announcement, Brand, Delivery, Suppression
 from notifications.outbox import Letter
 from tests import scene
 from tests.notifications.relay import Relay
@@ -104,6 +104,25 @@ def test_a_letter_that_comes_back_from_the_relay_is_overtaken_then(relay: Relay)
         ("ann@acme.example", Fate.ACCEPTED, ""),
         ("ben@acme.example", Fate.ACCEPTED, ""),
     ]
+
+
+def test_an_address_that_refuses_a_letter_is_written_to_no_more(relay: Relay) -> None:
+    """R-804: a contact is no subscriber, so the suppression list has to know, as after a bounce that came later."""
+    relay.say["RCPT"] = lambda to: "550 5.1.1 no such user" if to == "ann@acme.example" else None
+    write(("First", ["ann@acme.example", "ben@acme.example"]))
+    assert delivery.drain(Pool.LETTERS) == 1
+    assert suppression.among(Channel.EMAIL, ["ann@acme.example", "ben@acme.example"]) == {"ann@acme.example"}
+
+
+def test_a_relay_that_refuses_everybody_puts_nobody_on_the_list(relay: Relay) -> None:
+    """F04."""
+    relay.say["RCPT"] = "550 5.1.1 no such user"
+    write(("First", [f"c{n}@acme.example" for n in range(30)]))
+    for _ in range(3):
+        Delivery.objects.filter(fate=Fate.PENDING).update(next_at=timezone.now() - timedelta(seconds=1))
+        delivery.drain(Pool.LETTERS)
+    assert not Suppression.objects.exists()
+    assert set(Delivery.objects.values_list("fate", flat=True)) == {Fate.PENDING}
 
 
 def test_a_claimed_letter_that_was_overtaken_does_not_leave() -> None:
