@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Value
 
-from notifications.enums import FINAL, LETTERS, WRITTEN_OUT, Channel, Fate
+from notifications import order
+from notifications.enums import FINAL, LETTERS, PHONES, WRITTEN_OUT, Channel, Fate
 from notifications.models import Announcement, AuditRun, Delivery, Subscriber
 from notifications.queue import MAX_COPIES
 
@@ -221,9 +222,12 @@ def _stuck(at: datetime, _: datetime) -> Found:
     )
     blocked = Delivery.objects.filter(fate=Fate.BLOCKED, created_at__lte=at - MINUTE)
     unended = ~Q(fate__in=FINAL) | Q(settled_at__gt=at - MINUTE)
+    # A text in doubt holds the next one back while Twilio is asked about it (F05).
+    asked = timedelta(seconds=order.DOUBT_SECONDS) + MINUTE
+    in_doubt = Q(fate=Fate.UNCERTAIN, channel__in=PHONES, settled_at__gt=at - asked)
     writing = Exists(Announcement.objects.unexpanded())
     hooks = blocked.filter(~Exists(turn.filter(unended)), ~writing, channel=Channel.WEBHOOK)
-    others = blocked.filter(~Exists(before.filter(unended))).exclude(channel=Channel.WEBHOOK)
+    others = blocked.filter(~Exists(before.filter(unended | in_doubt))).exclude(channel=Channel.WEBHOOK)
     one, two = _found(others), _found(hooks)
     return Found(one.total + two.total, sorted(one.examples + two.examples)[:EXAMPLES])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, models, transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
@@ -19,8 +19,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Concat, Least, Now
 from django.utils import timezone
 
-from notifications import bell, closing, quiet
-from notifications.enums import ENDPOINTS, NEWS_POOLS, PEOPLE, UNSENT, Channel, Fate, Pool
+from notifications import bell, closing, order, quiet
+from notifications.enums import ENDPOINTS, NEWS_POOLS, PEOPLE, PHONES, UNSENT, Channel, Fate, Pool
 from notifications.models import Announcement, Delivery, Endpoint, Subscriber
 from notifications.models.audience import SubscriberQuerySet
 from notifications.models.outbox import DeliveryQuerySet
@@ -201,17 +201,26 @@ def _waiting(chunk: _Chunk, older: list[int]) -> Q:
     # An endpoint hears one thing after the other, in the order of publishing: all its rows wait for their turn (F06).
     waiting = Q(channel=Channel.WEBHOOK)
     if older:
-        in_the_air = chunk.rows().filter(
-            announcement__in=older,
-            subscriber=OuterRef("pk"),
-            channel=OuterRef("channel"),
-            fate__in=(*UNSENT, Fate.SENDING),
+        in_the_air = (
+            chunk.rows()
+            .filter(
+                announcement__in=older,
+                subscriber=OuterRef("pk"),
+                channel=OuterRef("channel"),
+            )
+            .filter(Q(fate__in=(*UNSENT, Fate.SENDING)) | _in_doubt())
         )
         waiting |= Q(Exists(in_the_air))
         if chunk.news.is_over:
             # Whether they ever heard that it began is looked at once the older rows have come to rest.
             waiting |= ~Q(channel=Channel.EMAIL)
     return waiting
+
+
+def _in_doubt() -> Q:
+    """A text that may have left: Twilio is being asked, and until it has answered nobody hears what comes after."""
+    lately = Now() - timedelta(seconds=order.DOUBT_SECONDS)
+    return Q(fate=Fate.UNCERTAIN, channel__in=PHONES, settled_at__gt=lately)
 
 
 def _insert(chunk: _Chunk, older: list[int]) -> None:

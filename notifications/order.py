@@ -10,6 +10,8 @@ from notifications.dialects import count, rows, sql
 
 #: A predecessor in the air holds its successor back for this long at most (F12).
 PATIENCE_SECONDS = 600
+#: A text in doubt does so until Twilio was asked about it for ten minutes (``reconcile``), and for two rounds more.
+DOUBT_SECONDS = 720
 
 #: Unsent older rows of people for whom a newer one of the same lane waits (F12).
 OVERTAKE = """
@@ -54,7 +56,9 @@ WITH picked AS MATERIALIZED (
         SELECT 1 FROM notifications_announcement o
         JOIN notifications_delivery older ON older.announcement_id = o.id
         WHERE o.lane = n.lane AND o.seq < n.seq AND older.subscriber_id = newer.subscriber_id
-            AND older.channel = newer.channel AND older.fate IN ('blocked', 'pending', 'leased', 'sending')))
+            AND older.channel = newer.channel AND (older.fate IN ('blocked', 'pending', 'leased', 'sending')
+                OR older.fate = 'uncertain' AND older.channel IN ('sms', 'whatsapp')
+                    AND older.settled_at > {now_minus})))
     {skip_locked_newer}
 )
 UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM picked)
@@ -84,7 +88,7 @@ UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM p
 
 def promote() -> int:
     """Let mail go whose predecessor came to an end; predecessors that never left are overtaken first (F12)."""
-    return _promote(MAIL)
+    return _promote(MAIL, PATIENCE_SECONDS)
 
 
 def promote_sayings() -> int:
@@ -97,7 +101,7 @@ def promote_sayings() -> int:
         return 0
     count(sql(OVERTAKE, channels=SAYINGS), [])
     count(sql(STALE, channels=SAYINGS), [])
-    return _promote(SAYINGS)
+    return _promote(SAYINGS, DOUBT_SECONDS)
 
 
 def take_turns() -> int:
@@ -105,6 +109,6 @@ def take_turns() -> int:
     return count(sql(TAKE_TURNS), [])
 
 
-def _promote(channels: str) -> int:
+def _promote(channels: str, patience: int) -> int:
     count(sql(OVERTAKE, channels=channels), [])
-    return count(sql(PROMOTE, channels=channels), [PATIENCE_SECONDS])
+    return count(sql(PROMOTE, channels=channels), [patience, patience])

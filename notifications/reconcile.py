@@ -140,8 +140,9 @@ def _absent(row: Delivery, at: datetime) -> bool:
     if row.copies >= MAX_COPIES:
         mine.update(next_at=begun + LOOK_BACK)
         return False
+    # None of it left: whoever waits behind it may be the first they would hear (``order.STALE``).
     overtaken = mine.filter(told_more()).update(
-        fate=Fate.SUPPRESSED, reason="Overtaken by a newer update; it never left.", settled_at=at
+        fate=Fate.SUPPRESSED, reason="Overtaken by a newer update; it never left.", settled_at=at, copies=0
     )
     again = mine.update(
         fate=Fate.PENDING, reason="It never left: Twilio does not have it.", settled_at=None, next_at=Now()

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from notifications import outbox, reconcile
+from notifications import audit, outbox, reconcile
 from notifications.enums import Channel, Fate, Pool
 from notifications.models import Delivery, Receipt, Subscriber
 from notifications.tasks import reconcile_texts
@@ -36,6 +36,44 @@ def doubt(carrier: Carrier, act: Act, number: str = ANN, **changes: object) -> D
 
 def ask(minutes: float = 0) -> int:
     return reconcile.run(at=timezone.now() + timedelta(minutes=minutes))
+
+
+def test_nobody_hears_that_it_is_over_while_nobody_knows_whether_they_heard_that_it_began(carrier: Carrier) -> None:
+    """F12: "resolved" waits for the doubt; Twilio never had the first, so both end (saves money, too)."""
+    row = doubt(carrier, LOST)
+    told("Investigating", "Resolved")
+    for _ in range(2):
+        work()
+    assert (len(carrier.kept), Delivery.objects.latest("pk").fate) == (0, Fate.BLOCKED)
+    assert audit.audit(timezone.now() + timedelta(minutes=5)).wrong == []
+    assert ask() == 0
+    assert ask(10) == 1
+    work()
+    row.refresh_from_db()
+    last = Delivery.objects.latest("pk")
+    assert (row.fate, row.reason) == (Fate.SUPPRESSED, "Overtaken by a newer update; it never left.")
+    assert (last.fate, last.reason) == (Fate.SUPPRESSED, "It was over before the first one left.")
+    assert carrier.kept == []
+
+
+def test_the_end_follows_the_beginning_as_soon_as_twilio_is_found_to_have_it(carrier: Carrier) -> None:
+    doubt(carrier, TAKEN_UNANSWERED)
+    told("Investigating", "Resolved")
+    work()
+    assert ask() == 1
+    work()
+    assert Counter(Delivery.objects.values_list("fate", flat=True)) == {Fate.ACCEPTED: 2}
+
+
+def test_a_doubt_that_nobody_can_end_holds_the_next_back_for_a_while_only(carrier: Carrier) -> None:
+    """F12: about ten minutes."""
+    doubt(carrier, TAKEN_UNANSWERED)
+    told("Investigating", "Identified")
+    work()
+    assert len(carrier.kept) == 1
+    Delivery.objects.filter(fate=Fate.UNCERTAIN).update(settled_at=timezone.now() - timedelta(minutes=13))
+    work()
+    assert len(carrier.kept) == 2
 
 
 @pytest.mark.parametrize(
