@@ -309,7 +309,7 @@ class TestDelivered:
         delivery.sweep()
         assert rows()[ANN][0] == Fate.UNCERTAIN
         answer = Answer(Verdict.ACCEPTED, receipt="SM1")
-        Outcomes(registry.PORTS[Channel.SMS], Breaker()).record(claimed, answer, mould())
+        Outcomes(registry.PORTS[Channel.SMS], Breaker(Channel.SMS)).record(claimed, answer, mould())
         row = Delivery.objects.get()
         assert (row.fate, row.receipt, row.reason) == (Fate.ACCEPTED, "SM1", "")
 
