@@ -46,7 +46,12 @@ class Sms:
 
     @property
     def plain(self) -> bool:
-        return all(character in _GSM or character in _GSM_TWICE for character in self.text)
+        return not self.special
+
+    @property
+    def special(self) -> str:
+        """The characters that make it dear, each once."""
+        return "".join(dict.fromkeys(one for one in self.text if one not in _GSM and one not in _GSM_TWICE))
 
     @property
     def length(self) -> int:

@@ -163,6 +163,17 @@ def test_an_update_shows_the_whole_story_and_reaches_all_who_were_concerned(ann:
     assert "We are looking into it." in shown.mail.text
 
 
+def test_a_text_that_needs_the_large_alphabet_says_because_of_what(ann: Client) -> None:
+    """Whoever writes can save half of the cost by another word."""
+    incident = scene.incident(levels={scene.component("API"): Level.MAJOR})
+    url = desk.act_on(incident, "update")
+    page = ann.post(url + "preview/", desk.opened(ann, url, body="Found it.", sms="Kraków: łączność."))
+    words = "“ółąść” are outside the alphabet of plain text messages and halve the room (UCS-2)."
+    assert words in " ".join(page.content.decode().split())
+    page = ann.post(url + "preview/", desk.opened(ann, url, body="Found it.", sms="Plain."))
+    assert "UCS-2" not in page.content.decode()
+
+
 def test_resolving_shows_what_another_incident_still_holds_down(ann: Client) -> None:
     """R-207."""
     api = scene.component("API")

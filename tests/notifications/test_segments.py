@@ -36,6 +36,11 @@ def test_a_text_message_is_counted_as_carriers_do(text: str, length: int, segmen
     assert (Sms(text).length, Sms(text).segments, Sms(text).plain) == (length, segments, plain)
 
 
+def test_what_makes_it_dear_is_named_once_in_the_order_of_the_text() -> None:
+    assert Sms("Łódź: ł, Ł, € and 🔥").special == "Łóźł🔥"
+    assert Sms("Plain, even € and [brackets]").special == ""
+
+
 @given(st.text(max_size=700))
 def test_the_parts_hold_what_they_are_charged_for(text: str) -> None:
     sms = Sms(text)
