@@ -197,7 +197,7 @@ class SubscriberAdmin(MaskedMixin, ListsMixin, ModelAdmin):
         followed = subscriber.follows.filter(since__isnull=False).order_by("pk")
         return ", ".join(follow.name or follow.lane for follow in followed) or "No incident"
 
-    @display(description="When")
+    @display(description="Told")
     def moment(self, subscriber: Subscriber) -> str:
         return moment_of(subscriber) or "At once"
 
