@@ -15,9 +15,11 @@ class Console(UnfoldAdminSite):
     index_title = "Console"
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
-        """The groups of ``UNFOLD["SIDEBAR"]``, and the mailbox while mail stays on this machine."""
+        """The groups of ``UNFOLD["SIDEBAR"]``, and the mailbox, for who may read it, while mail stays here."""
         groups: list[dict[str, Any]] = super().get_sidebar_list(request)
-        if groups and settings.MAILBOX_IN_USE:
+        # Named by its string: this is read before any model is there.
+        may_read = request.user.has_perm("notifications.view_address")
+        if groups and settings.MAILBOX_IN_USE and may_read:
             link = reverse("mailbox:entries")
             item = {"title": "Mailbox", "icon": "inbox", "link": link, "has_permission": True}
             item["active"] = request.path.startswith(link)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from notifications.mailbox import box as box_module
@@ -41,7 +42,9 @@ def port(box: Box) -> Iterator[int]:
 @pytest.fixture
 def staff(db) -> Client:
     client = Client()
-    client.force_login(get_user_model().objects.create_user("sam", is_staff=True))
+    sam = get_user_model().objects.create_user("sam", is_staff=True)
+    sam.user_permissions.add(Permission.objects.get(codename="view_address"))
+    client.force_login(sam)
     return client
 
 
@@ -219,3 +222,12 @@ def test_not_there_when_a_relay_is_in_use(box: Box, staff: Client, settings, pat
     key = put(box, mail())
     settings.MAILBOX_IN_USE = False
     assert staff.get("/admin/mailbox/" + path.format(key=key)).status_code == 404
+
+
+def test_who_may_not_see_addresses_reads_nobodys_mail(staff: Client, box: Box) -> None:
+    """A whole mail names its reader and holds links that act for them (reliability.md 4.1)."""
+    key = put(box, mail())
+    get_user_model().objects.get().user_permissions.clear()
+    for tail in ("", f"{key}/", f"{key}/html", f"{key}/source"):
+        assert staff.get(f"/admin/mailbox/{tail}").status_code == 403, tail
+    assert "/admin/mailbox/" not in staff.get("/admin/").content.decode()
