@@ -198,14 +198,14 @@ def _whose(event: AnymailTrackingEvent, at: Any) -> int | None:
     besides = event.metadata if isinstance(event.metadata, dict) else {}
     if (found := whose.named([str(besides.get("delivery", ""))])) is not None:
         return found
-    quoted = str(event.message_id or "")
-    return receipts.by_receipt(Channel.EMAIL, quoted) or whose.identified(quoted, str(event.recipient or ""), at=at)
+    quoted = _plain(event.message_id)
+    return receipts.by_receipt(Channel.EMAIL, quoted) or whose.identified(quoted, _plain(event.recipient), at=at)
 
 
 def _id(event: AnymailTrackingEvent) -> str:
     """The provider's id of an event; where it has none, what makes it the same event."""
     if event.event_id:
-        return f"{event.event_type}:{event.event_id}"
+        return f"{event.event_type}:{_plain(event.event_id)}"
     same = (event.event_type, event.message_id, event.recipient, event.timestamp, _word(event))
     return hashlib.sha256(repr(same).encode()).hexdigest()
 
@@ -216,13 +216,17 @@ def _word(event: AnymailTrackingEvent) -> str:
     inner = raw.get("event-data") or raw.get("msys") or raw
     for name in ("event", "RecordType", "type", "eventType", "notificationType"):
         if isinstance(word := inner.get(name), str):
-            return word
+            return _plain(word)
     return str(event.event_type)
 
 
 def _detail(event: AnymailTrackingEvent) -> str:
-    words = str(event.mta_response or event.description or event.reject_reason or "")
-    return " ".join("".join(c if c.isprintable() else " " for c in words).split())
+    return _plain(event.mta_response or event.description or event.reject_reason)
+
+
+def _plain(words: Any) -> str:
+    """On one line, without what no database can hold: refused with 500 it would be called in for days."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(words or "")).split())
 
 
 def _kinds(raw: Any, depth: int = 0) -> list[str]:

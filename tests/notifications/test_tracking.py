@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import timedelta
 
@@ -209,6 +210,16 @@ def test_a_body_that_nobody_can_read_is_refused(settings: Settings, esp: str, bo
     settings.ANYMAIL = {"WEBHOOK_SECRET": calls.SECRET}
     assert post(esp, Call(body, BASIC)) == status
     assert Receipt.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_no_database_can_hold_is_left_out_of_a_word(settings: Settings) -> None:
+    """F17, R-806."""
+    settings.ANYMAIL = {"WEBHOOK_SECRET": calls.SECRET}
+    event = {"RecordType": "Bounce", "Type": "HardBounce", "MessageID": "a\0b", "ID": "4\0", "Email": "a\0@x.example"}
+    event |= {"BouncedAt": "2026-11-20T12:00:00Z", "Details": "no\0body", "Metadata": {"delivery": "1\0"}}
+    assert post("postmark", Call(json.dumps(event).encode(), BASIC)) == 200
+    assert Receipt.objects.get().event == "bounced:4"
 
 
 def test_only_calls_are_answered(settings: Settings) -> None:
