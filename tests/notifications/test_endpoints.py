@@ -101,13 +101,6 @@ def test_two_owners_of_one_address_are_two_subscriptions(receiver: Receiver) -> 
     assert all(re.fullmatch(r"127\.0\.0\.1 #[0-9a-f]{16}", each.address) for each in (one, two))
 
 
-def test_a_mailbox_gets_few_letters_however_many_addresses_are_typed(receiver: Receiver) -> None:
-    """S16."""
-    for n in range(10):
-        asked(f"{receiver.url}?{n}")
-    assert len(letters()) == endpoints.LETTERS
-
-
 def test_our_people_enter_one_that_begins_at_once(receiver: Receiver) -> None:
     subscriber, secret = asked(receiver.url, by=scene.operator(), name="Acme")
     drain()
