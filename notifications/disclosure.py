@@ -25,12 +25,16 @@ def held(subscriber: Subscriber) -> dict[str, Any]:
         "subscription": _row(subscriber) | {"components": list(subscriber.topics.values_list("name", flat=True))},
         "customer": subscriber.customer.name if subscriber.customer else None,
         "follows": [_row(follow) for follow in subscriber.follows.order_by("pk")],
-        "waiting": [_row(asked) for asked in SignUp.objects.filter(**_there(subscriber))],
+        "waiting": [_waiting(asked) for asked in SignUp.objects.filter(address__iexact=subscriber.address)],
         "messages": _messages(subscriber),
     }
     if subscriber.channel in ENDPOINTS:
         found["endpoint"] = _row(subscriber.endpoint)
     return found
+
+
+def _waiting(asked: SignUp) -> dict[str, Any]:
+    return _row(asked) | {"choice": {name: wish for name, wish in asked.choice.items() if name not in _SEALED}}
 
 
 def _there(subscriber: Subscriber) -> dict[str, str]:

@@ -530,6 +530,15 @@ def test_one_mailbox_is_asked_about_one_webhook_a_day(visitor: Client, brand: Br
     assert Subscriber.objects.count() == 2
 
 
+def test_who_confirms_each_may_have_many_webhooks_on_one_day(visitor: Client, brand: Brand, receiver: Receiver) -> None:
+    """R-802: a mailbox that answers is not bombed, and nobody waits for a letter that never comes."""
+    for n in range(5):
+        visitor.post(f"{FORM}/webhook", CHOICE | {"url": f"{receiver.url}/{n}", "address": ADA})
+        answer()
+        visitor.post(last_letter()["url"].removeprefix(settings.SITE_URL))
+    assert Subscriber.objects.active().count() == 5
+
+
 def test_whose_webhooks_stay_is_said_before_an_erasure(visitor: Client, ada: Subscriber) -> None:
     row = Subscriber.objects.create(
         channel=Channel.WEBHOOK, address="hooks.example #1", created_at=timezone.now(), confirmed_at=timezone.now()
@@ -696,6 +705,18 @@ def test_everything_we_hold_is_handed_over(visitor: Client, ada: Subscriber, top
         "Confirm your subscription to Northwind status updates",
         "Delivered (confirmed)",
         "0a1b",
+    )
+
+
+def test_what_still_waits_is_handed_over_without_its_secret(visitor: Client, ada: Subscriber) -> None:
+    """S29: erased with the address, so told with it, in whatever capitals it was typed."""
+    visitor.post(f"{FORM}/webhook", CHOICE | {"url": HOOK, "address": ADA.title()})
+    file = visitor.post(visit(ada), {"act": "export"}).content.decode()
+    [waiting] = json.loads(file)["waiting"]
+    assert (waiting["channel"], waiting["address"], "url" in waiting["choice"]) == (
+        "webhook",
+        "Ada@analytical.example",
+        False,
     )
 
 
