@@ -33,30 +33,43 @@ def resolve(*, readers: int, shares: Sequence[float], kills: int, broken: str = 
                 victim = CREW[blow % 2]
                 theatre.strike(victim)
                 theatre.worker(victim)
-            theatre.wait_for_rest(seconds=30 if broken else 150)
+            theatre.wait_for_rest(seconds=15 if broken else 150)
             mails = theatre.mails()[before:]
             _overtook_some(theatre, len(mails), readers)
             verdicts.append(theatre.judge("resolve-mid-fan-out", told, WORDS, bound=kills, mails=mails))
         return total(verdicts)
 
 
-def zombies(*, readers: int, zombies: int, broken: str = "") -> Verdict:
-    """Workers are stopped for longer than a lease and then go on: extra copies and late ones ≤ 1 for each."""
+def zombies(*, readers: int, zombies: int, both: bool = False, broken: str = "") -> Verdict:
+    """Workers are stopped for longer than a lease and then go on: extra copies and late ones ≤ 1 for each.
+
+    ``both``: at the same moment, and until others have told everybody: what is in their hands is certainly old.
+    """
     with stage(broken=broken) as theatre:
         told = theatre.readers(readers)
         theatre.crew(*CREW)
         theatre.tell("Investigating")
         theatre.wait_for_mail(readers // 4)
+        # Before everybody is written down a worker may just have nothing in its hands.
+        unwritten = "SELECT count(*) FROM notifications_announcement WHERE expanded_at IS NULL"
+        theatre.wait_for(lambda: theatre.ask(unwritten) == 0, seconds=60, every=0.02)
+        if theatre.kept() >= readers:
+            theatre.faults.append("the first stop came too late to hurt anybody")
         for blow in range(zombies):
-            pid = theatre.programs[CREW[blow % 2]].pid
-            os.kill(pid, signal.SIGSTOP)
+            victims = CREW if both else CREW[blow % 2 :][:1]
+            for name in victims:
+                os.kill(theatre.programs[name].pid, signal.SIGSTOP)
             if not blow:
                 theatre.tell("Resolved")
             time.sleep(theatre.lease + 2.5)
-            os.kill(pid, signal.SIGCONT)
+            if both:
+                theatre.wait_for_rest()
+            for name in victims:
+                os.kill(theatre.programs[name].pid, signal.SIGCONT)
             time.sleep(0.3)
         theatre.wait_for_rest()
-        return theatre.judge("zombies", told, WORDS, bound=zombies, order_bound=zombies)
+        bound = zombies * len(victims)
+        return theatre.judge("zombies", told, WORDS, bound=bound, order_bound=bound)
 
 
 def _overtook_some(theatre: Stage, left: int, readers: int) -> None:
@@ -78,5 +91,6 @@ DRILLS = (
         short={"readers": 4_000, "zombies": 1},
         full={"readers": 30_000, "zombies": 8},
         broken="no-fence",
+        when_broken={"readers": 2_000, "both": True},
     ),
 )
