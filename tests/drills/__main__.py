@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 
@@ -47,4 +48,6 @@ def _broken(drill: Drill) -> tuple[str, bool]:
 
 
 if __name__ == "__main__":
+    # Asked to end, it takes its programs and its databases with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))
