@@ -14,7 +14,7 @@ from django.db.models import Q
 from notifications import verp
 from notifications.compiler import message_id
 from notifications.enums import Channel
-from notifications.models import Delivery
+from notifications.models import Delivery, Subscriber
 
 #: Relays give up after five days; who quotes us later is not believed to mean this message.
 LATELY = timedelta(days=30)
@@ -31,7 +31,10 @@ def identified(quoted_id: str, address: str, *, at: datetime) -> int | None:
     wanted = f"<{quoted_id.strip().strip('<>')}>"
     if not address or len(wanted) < 3:
         return None
-    theirs = Q(address=address) | Q(subscriber__address=address, subscriber__channel=Channel.EMAIL)
+    # The person first, and their rows by it: asked for in one, all of history is read for either.
+    reader = Subscriber.objects.filter(address=address, channel=Channel.EMAIL).values_list("pk", flat=True).first()
+    letters = Q(address=address) & ~Q(address="")
+    theirs = letters if reader is None else letters | Q(subscriber=reader)
     rows = Delivery.objects.filter(theirs, channel=Channel.EMAIL, created_at__gt=at - LATELY)
     for row in rows.select_related("announcement", "subscriber").order_by("-pk")[:_MOST]:
         # As ``queue`` names the person: a letter's reader by the address, all others by the subscriber.

@@ -6,9 +6,13 @@ import pytest
 from django.db import connection, migrations, models
 from django.db.migrations.writer import MigrationWriter
 from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from notifications import fanout, whose
 from notifications.models import Delivery, Subscriber
 from notifications.models.indexes import BeginningIndex
+from tests.notifications.news import letter, news, readers
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +36,23 @@ def test_the_beginning_of_an_address_is_found_by_its_index() -> None:
             assert f"{name} " in plan(statement), name
         with connection.cursor() as cursor:
             assert name in connection.introspection.get_constraints(cursor, statement.model._meta.db_table)
+
+
+def test_whose_message_came_back_is_asked_of_indexes_alone() -> None:
+    """R-806: a relay reports by Message-ID alone; all of history was read for each (250 ms of 300,000 rows)."""
+    readers(3000)
+    fanout.expand(news().pk)
+    letter(*(f"l{number:05}@example.org" for number in range(1000)))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as asked:
+            assert whose.identified("x@status.example", "r00042@example.org", at=timezone.now()) is None
+        explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+        cursor.execute(explain + asked[-1]["sql"])
+        how = "\n".join(str(line) for line in cursor.fetchall())
+    assert "delivery_by_address" in how
+    for whole in ("Seq Scan on notifications_delivery", "SCAN notifications_delivery"):
+        assert whole not in how
 
 
 def test_what_went_wrong_is_read_in_the_order_of_the_log() -> None:
