@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Count, F, Q
 
 from notifications import limits
+from notifications.enums import PHONES
 from notifications.models import Code
 
 #: What a code is good for: to begin a subscription, to see and change what there is.
@@ -75,8 +76,10 @@ def check(channel: str, address: str, purpose: str, code: str, *, at: datetime) 
 
 
 def void(channel: str, addresses: Iterable[str]) -> None:
-    """Forget the codes of these addresses."""
-    Code.objects.filter(key__in=[_key(channel, address, of) for address in addresses for of in PURPOSES]).delete()
+    """Forget the codes of these addresses; those of a number on every channel of phones."""
+    channels = PHONES if channel in PHONES else (channel,)
+    keys = [_key(each, address, of) for address in addresses for each in channels for of in PURPOSES]
+    Code.objects.filter(key__in=keys).delete()
 
 
 def share(channels: Iterable[str], *, at: datetime) -> Share:

@@ -11,9 +11,9 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from notifications import subscriptions, suppression, tokens
+from notifications import codes, subscriptions, suppression, tokens
 from notifications.enums import Channel, Fate, Silence
-from notifications.models import Announcement, Brand, Delivery, ImportFile, SignUp, Subscriber, Suppression, Topic
+from notifications.models import Announcement, Brand, Code, Delivery, ImportFile, SignUp, Subscriber, Suppression, Topic
 from notifications.subscriptions import Choice, NotAllowed
 from tests.notifications.news import letter, news
 
@@ -99,6 +99,17 @@ def test_every_spelling_of_an_address_is_erased(ada: Subscriber) -> None:
     subscriptions.erase(ada, by=None, at=NOON)
     assert everywhere(ada.address) == []
     assert (Subscriber.objects.filter(erased_at=NOON).count(), Suppression.objects.count()) == (2, 1)
+
+
+def test_the_codes_of_a_number_go_with_it_whatever_they_travelled_by(brand: Brand) -> None:
+    """S29: codes for the settings of WhatsApp are texted, and kept under that."""
+    ann = Subscriber.objects.create(
+        channel=Channel.WHATSAPP, address="+12125550101", created_at=NOON, confirmed_at=NOON
+    )
+    for channel, purpose in ((Channel.SMS, codes.MANAGE), (Channel.WHATSAPP, codes.CONFIRM)):
+        codes.make(channel, ann.address, purpose, at=NOON)
+    subscriptions.erase(ann, by=None, at=NOON)
+    assert Code.objects.count() == 0
 
 
 def test_the_list_holds_no_address(ada: Subscriber, settings: Settings) -> None:
