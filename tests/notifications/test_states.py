@@ -129,7 +129,7 @@ def test_an_idle_process_does_not_say_again_what_is_over(
 
 def test_expired_mail_in_front_does_not_use_up_the_try(relay: Relay) -> None:
     """It ends without the relay, which says nothing about the relay."""
-    told(150)
+    told(120)
     old = news(lane="old")
     fanout.expand(old.pk)
     Delivery.objects.filter(announcement=old).update(next_at=timezone.now() - timedelta(hours=1))
@@ -137,7 +137,7 @@ def test_expired_mail_in_front_does_not_use_up_the_try(relay: Relay) -> None:
     states.rest("email", "451 later", ours=False, at=timezone.now())
     assert delivery.drain("news") == 0
     ChannelState.objects.update(probe_at=timezone.now() - timedelta(seconds=1))
-    assert delivery.drain("news") == 150
+    assert delivery.drain("news") == 120
     assert written() == [("email", False, False, "")]
 
 
