@@ -90,9 +90,10 @@ def timetable(*, readers: int, rounds: int, beats: int, pace: float = 1.0, name:
         people = People(addresses[::3], addresses[1::3], addresses[2::3])
         _crew(theatre, beats, f"hasty:{pace}")
         heard = [_round(theatre, people, round_, bool(beats), patience) for round_ in range(rounds)]
+        pings = len(dead_man.heard)
         audits = theatre.ask("SELECT count(*) FROM notifications_auditrun WHERE findings = '[]'::jsonb")
-        if not 1 <= len(dead_man.heard) <= audits:
-            theatre.faults.append(f"{len(dead_man.heard)} pings for {audits} audits")
+        if not 1 <= pings <= audits:
+            theatre.faults.append(f"{pings} pings for {audits} audits")
         whole = theatre.judge(name, [], list(WORDS), bound=0, mails=[])
         return Verdict(
             name,
