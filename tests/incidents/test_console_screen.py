@@ -285,7 +285,7 @@ def test_who_has_no_role_is_told_so(client: Client) -> None:
 def test_the_side_shows_only_what_one_may_see(client: Client) -> None:
     desk.sit(client, "publish", name="writer")
     titles = [item["title"] for group in client.get(DASHBOARD).context["sidebar_navigation"] for item in group["items"]]
-    assert titles == ["Dashboard", "Incidents", "Status page", "Mailbox"]
+    assert titles == ["Dashboard", "Incidents", "Status page"]
 
 
 def test_the_side_leads_to_the_public_book(admin_client: Client) -> None:
