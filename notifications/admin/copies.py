@@ -40,7 +40,7 @@ def story(row: Delivery) -> dict[str, Any]:
         "moments": _moments(row),
         "facts": [
             ("Update", f"{news.content.get('reference') or news.get_kind_display()}, message {news.seq} of its thread"),
-            ("Waits in", row.get_pool_display()),
+            ("Queue", row.get_pool_display()),
             ("Tries", str(row.attempts)),
             ("Copies that may have left", str(row.copies)),
             *([("Workers lost while they held it", str(row.crashes))] if row.crashes else []),

@@ -186,11 +186,10 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
 
     @display(description="Message")
     def message(self, row: Delivery) -> SafeString:
-        subject = format_html('<span class="hg-long">{}</span>', row.announcement.subject)
-        if row.announcement.kind != Kind.DIRECT:
-            return subject
-        # It goes to contacts beside the news, under the same subject.
-        return format_html('{}<small class="hg-why">Letter to a customer</small>', subject)
+        # A letter goes to contacts beside the news, under the same subject.
+        is_letter = row.announcement.kind == Kind.DIRECT
+        beside = format_html('<small class="hg-why">{}</small>', "Letter to a customer") if is_letter else ""
+        return format_html('<span class="hg-long">{}{}</span>', row.announcement.subject, beside)
 
     @display(description="Message")
     def subject(self, row: Delivery) -> str:

@@ -69,7 +69,7 @@ class EndpointAdmin(MaskedMixin, ActsMixin, ModelAdmin):
     facts = ((None, {"fields": ["label", "name", "brand_name", "team", "hears", "owner"]}),)
     course = (
         "How it goes",
-        {"fields": ["how_it_is", "last_outcome", "failing_since", "paused_since", "added", "log"]},
+        {"fields": ["how_it_is", "last_outcome", "failing", "paused_since", "added", "log"]},
     )
 
     # --- what is shown -----------------------------------------------------------------------
@@ -188,6 +188,10 @@ class EndpointAdmin(MaskedMixin, ActsMixin, ModelAdmin):
         return format_html(
             '<span class="hg-named"><span class="hg-dot" data-level="{}">{}</span>{}</span>', colour, words, under
         )
+
+    @display(description="Failing since")
+    def failing(self, row: Endpoint) -> str:
+        return localize(row.failing_since) if row.failing_since else "–"
 
     @display(description="Paused since")
     def paused_since(self, row: Endpoint) -> str:

@@ -73,7 +73,7 @@ def test_it_tells_what_happened_and_what_the_provider_said(console: Client) -> N
     ]
     assert dict(context["facts"]) == {
         "Update": "INC-2026-0042, message 1 of its thread",
-        "Waits in": "News by e-mail",
+        "Queue": "News by e-mail",
         "Tries": "2",
         "Copies that may have left": "1",
         "Provider's id": "SM123",
