@@ -55,10 +55,10 @@ def tell(word: str, lane: str, rank: int, lines: tuple[Line, ...], brand: Brand)
         )
 
 
-def findings() -> list[str]:
-    """The rules of the auditor that are broken, asked as if its times of grace were over."""
+def findings() -> list[tuple[str, int, str]]:
+    """The rules of the auditor that are broken: id, how often, and words; asked as if its times of grace were over."""
     report = audit(timezone.now() + timedelta(minutes=10))
-    return [f"{wrong.rule.id}: {wrong.rule.words}: {wrong.shown}" for wrong in report.wrong]
+    return [(wrong.rule.id, wrong.count, f"{wrong.rule.words}: {wrong.shown}") for wrong in report.wrong]
 
 
 def prepare() -> None:

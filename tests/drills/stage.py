@@ -217,7 +217,7 @@ class Stage:
             order,
             bound=bound,
             order_bound=order_bound,
-            faults=[*self.faults, *self._ended(), *self._errors(errors), *self._audited()],
+            faults=[*self.faults, *self._ended(), *self._errors(errors), *self._audited(order_bound)],
         )
         if not verdict.good and not self.broken:
             print(self.report(), flush=True)
@@ -227,9 +227,14 @@ class Stage:
         codes = {name: program.poll() for name, program in self.programs.items()}
         return [f"{name} ended by itself with {code}" for name, code in codes.items() if code is not None]
 
-    def _audited(self) -> list[str]:
+    def _audited(self, order_bound: int) -> list[str]:
+        """What the auditor found, but for the order (A6) of as many as may be told late."""
         self.say("newsroom", "audit")
-        return list(json.loads(self.hear("newsroom") or '["the newsroom does not answer"]'))
+        if not (heard := self.hear("newsroom")):
+            return ["the newsroom does not answer"]
+        explained = {"A6": order_bound}
+        found = [(rule, words) for rule, count, words in json.loads(heard) if count > explained.get(rule, 0)]
+        return [f"{rule}: {words}" for rule, words in found]
 
     def _errors(self, allowed: Sequence[str]) -> list[str]:
         """What programs logged at ERROR and above, or died of, that no pattern in ``allowed`` matches."""
