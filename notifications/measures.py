@@ -1,4 +1,4 @@
-"""How much of what strangers send is read at all (F17, S22)."""
+"""How much of what is sent to us is read at all, and as what (F17, S22)."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from notifications.admin.masked import MaskedMixin
 from notifications.enums import FAILURES, Kind
 from notifications.fates import Group
 from notifications.masking import address_of, sees_addresses, shown_address
+from notifications.measures import number
 from notifications.models import Announcement, Delivery, Subscriber
 
 
@@ -153,8 +154,8 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
 
     def _person(self, request: HttpRequest) -> str:
         """Whose messages are shown alone; the page of a subscriber asks for them."""
-        asked = request.GET.get("subscriber", "")
-        person = Subscriber.objects.filter(pk=asked).first() if asked.isdecimal() else None
+        pk = number(request.GET.get("subscriber", ""))
+        person = Subscriber.objects.filter(pk=pk).first() if pk else None
         return shown_address(person, whole=sees_addresses(request.user)) if person else ""
 
     # --- one message ---
@@ -222,7 +223,8 @@ class DeliveryAdmin(MaskedMixin, ModelAdmin):
             return False
         if request.method == "POST":
             return True
-        return str(object_id).isdecimal() and Delivery.objects.filter(pk=object_id, fate__in=FAILURES).exists()
+        pk = number(str(object_id))
+        return pk is not None and Delivery.objects.filter(pk=pk, fate__in=FAILURES).exists()
 
     @action(
         description="Send again",

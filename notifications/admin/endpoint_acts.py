@@ -23,6 +23,7 @@ from notifications import endpoints, targets
 from notifications.admin.endpoint_states import is_webhook, state
 from notifications.admin.target_forms import SpanForm
 from notifications.channels.port import Verdict
+from notifications.measures import number
 from notifications.models import Endpoint
 
 SENT = (Verdict.ACCEPTED, Verdict.DELIVERED)
@@ -41,9 +42,8 @@ class ActsMixin:
         known: dict[str, Endpoint | None] = vars(request).setdefault("_endpoints", {})
         key = str(object_id)
         if key not in known:
-            known[key] = (
-                Endpoint.objects.select_related("subscriber").filter(pk=key).first() if key.isdecimal() else None
-            )
+            pk = number(key)
+            known[key] = Endpoint.objects.select_related("subscriber").filter(pk=pk).first() if pk else None
         return known[key]
 
     def _offered(self, request: HttpRequest, object_id: Any, fits: Callable[[Endpoint], bool]) -> bool:

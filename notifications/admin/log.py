@@ -22,6 +22,7 @@ from notifications import fates, lookup
 from notifications.dialects import rows
 from notifications.enums import ADDRESSED, Fate
 from notifications.fates import Group
+from notifications.measures import number
 from notifications.models import Announcement, Delivery
 
 #: Further back than this one searches instead of paging.
@@ -201,8 +202,7 @@ class TimeFilter(RangeDateTimeFilter):
 
 def asked_for(request: HttpRequest) -> int | None:
     """The update the log is narrowed to."""
-    chosen = request.GET.get(UpdateFilter.parameter_name, "")
-    return int(chosen) if chosen.isascii() and chosen.isdecimal() and len(chosen) < 19 else None
+    return number(request.GET.get(UpdateFilter.parameter_name, ""))
 
 
 def _first_since(at: datetime) -> int | None:
