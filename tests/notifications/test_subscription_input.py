@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
         ({"address": ""}, "address", "Enter your e-mail address"),
         ({"address": "ada@x.example\r\nBcc: eve@x.example"}, "address", "Please write this on one line."),
         ({"address": "ada\x07@x.example"}, "address", "U+0007"),
-        ({"address": "a" * 500_000 + "@x.example"}, "address", "at most 254 characters"),
+        ({"address": "a" * 50_000 + "@x.example"}, "address", "at most 254 characters"),
         ({"address": '"><script>alert(1)</script>@x.example'}, "address", "quotation marks"),
         ({"scope": "some"}, "topics", "Choose at least one component"),
         ({"scope": "some", "topics": ["999999"]}, "topics", "no longer offered"),
