@@ -38,7 +38,7 @@ def kill_the_materialiser(*, readers: int, kills: int, broken: str = "") -> Verd
         theatre.tell("Investigating")
         for _ in range(kills):
             before = _rows(theatre)
-            theatre.dispatcher("--eager")
+            theatre.dispatcher("--eager", rig="short-chunks")
             if not theatre.wait_for(lambda: _rows(theatre) > before, seconds=30, every=0.005):  # noqa: B023 -- called now
                 break
             time.sleep(luck.uniform(0.0, 0.1))

@@ -66,6 +66,12 @@ def marks_by_the_batch(_: str) -> None:
 
 
 @_rig
+def short_chunks(_: str) -> None:
+    """A fan-out comes in more pieces: more places between them to be killed at."""
+    _replace(fanout, "CHUNK", 1000)
+
+
+@_rig
 def cursor_first(_: str) -> None:
     """The cursor of a fan-out moves in one commit, the rows follow in another.
 
