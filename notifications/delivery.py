@@ -54,8 +54,11 @@ class Crew:
         self.outcomes = Outcomes(PORT, self.breaker)
         self.sent = 0
         self._busy = threading.Lock()
+        self._strandings = threading.Lock()
         self._called = False
         self._moulds: dict[tuple[int, str], Mould] = {}
+        #: The wires of its senders that are at work.
+        self._wires: set[Wire] = set()
 
     def drain(self, *, seconds: float, lying_for: float) -> int:
         """Empty the pool, for at most ``seconds``. At most one drain at a time; a second caller makes it look again."""
@@ -132,14 +135,27 @@ class Crew:
     def _work(self, take: Callable[[], list[Item]], batch: list[Item] | None = None) -> None:
         """Send batch after batch, beginning with ``batch`` when it was taken already."""
         wire = PORT.wire()
-        batch = take() if batch is None else batch
+        self._wires.add(wire)
         try:
-            while batch:
-                _Sender(self, wire).send(batch)
+            batch = take() if batch is None else batch
+            while batch and _Sender(self, wire).send(batch):
                 once(order.promote)
                 batch = take()
         finally:
+            self._wires.discard(wire)
             wire.close()
+
+    def gave_out(self, wire: Wire, outage: Outage) -> None:
+        """No connection is to be had for ``wire``: the relay gets a rest once that is so for the last of the crew.
+
+        Many relays take only so many connections at a time: then one less is what helps (F04).
+        """
+        with self._strandings:
+            self._wires.discard(wire)
+            if self._wires:
+                log.warning("One connection less: %s", outage.reason)
+            else:
+                self.breaker.down(outage.reason, ours=outage.ours)
 
     def mould(self, item: Item) -> Mould:
         key = (item.news, item.language if item.language in LANGUAGES else LANGUAGES[0])
@@ -156,16 +172,24 @@ class _Sender:
         self._wire = wire
         #: Accepted by the relay, not yet written down.
         self._left: Item | None = None
+        #: Whether there was no connection to be had.
+        self._stranded = False
 
-    def send(self, batch: Iterable[Item]) -> None:
+    def send(self, batch: Iterable[Item]) -> bool:
+        """Send what there is time for and hand the rest back; False when this wire is of no more use."""
         until = time.monotonic() + BATCH_SHARE * settings.DELIVERY_LEASE_SECONDS
         waiting = deque(batch)
         try:
-            while waiting and not closing.stopping() and not self._crew.breaker.resting() and time.monotonic() < until:
+            while waiting and self._goes_on and time.monotonic() < until:
                 self._send(waiting.popleft())
         finally:
             self._turn(None)
             persist(lambda: queue.release(waiting))
+        return not self._stranded
+
+    @property
+    def _goes_on(self) -> bool:
+        return not (self._stranded or closing.stopping() or self._crew.breaker.resting())
 
     def _turn(self, leaving: Item | None) -> bool:
         left, self._left = self._left, None
@@ -183,7 +207,6 @@ class _Sender:
         except Exception as error:
             outcomes.poison(item, error)
             return
-        breaker = self._crew.breaker
         deadline = time.monotonic() + MESSAGE_SHARE * settings.DELIVERY_LEASE_SECONDS
         try:
             self._open()
@@ -191,14 +214,15 @@ class _Sender:
                 return
             answer = self._hand_over(item, message, mould, deadline)
         except Outage as outage:
-            breaker.down(outage.reason, ours=outage.ours)
+            self._stranded = True
+            self._crew.gave_out(self._wire, outage)
             persist(lambda: queue.release([item]))
             return
         self._crew.sent += answer.verdict is Verdict.ACCEPTED
         if answer.verdict is Verdict.ACCEPTED and not answer.receipt:
             # Written down together with what leaves next.
             self._left = item
-            breaker.fine()
+            self._crew.breaker.fine()
         else:
             outcomes.record(item, answer, mould)
 

@@ -10,6 +10,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
+CROWDED = "421 4.7.0 Too many connections"
+
+
 class Kept(NamedTuple):
     to: str
     sender: str
@@ -19,7 +22,8 @@ class Kept(NamedTuple):
 class Relay:
     """``say`` maps MAIL, RCPT, DATA (the answer to the message) to a reply, or to a function of the recipient.
 
-    The reply ``hang up`` closes the connection instead of answering; None accepts.
+    The reply ``hang up`` closes the connection instead of answering; None accepts. ``most``: so many
+    connections at a time are welcome.
     """
 
     def __init__(self) -> None:
@@ -27,6 +31,8 @@ class Relay:
         self.say: dict[str, str | Callable[[str], str | None] | None] = {}
         self.pipelining = True
         self.sessions = 0
+        self.most = 1000
+        self._open: list[SMTP] = []
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -56,8 +62,20 @@ class Relay:
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
+        if self._crowded(server):
+            return [CROWDED]
         self.sessions += 1
         return [responses[0], *(["250-PIPELINING"] if self.pipelining else []), *responses[1:]]
+
+    async def handle_HELO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+        session.host_name = hostname
+        return CROWDED if self._crowded(server) else f"250 {server.hostname}"
+
+    def _crowded(self, server: SMTP) -> bool:
+        self._open = [one for one in self._open if one.transport and not one.transport.is_closing()]
+        if len(self._open) < self.most:
+            self._open.append(server)
+        return server not in self._open
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

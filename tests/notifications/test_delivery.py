@@ -272,6 +272,19 @@ def test_a_crew_of_several_connections_tells_everybody_once(relay: Relay, settin
     assert fates() == {"accepted": 250}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_takes_no_more_connections_takes_mail(relay: Relay, settings: object) -> None:
+    """F04: who is sent away at the door goes home; the channel rests only when nobody gets in."""
+    settings.DELIVERY_CONNECTIONS = 4  # type: ignore[attr-defined]
+    relay.most = 2
+    readers(450)
+    told()
+    assert delivery.drain("news") == 450
+    assert delivery._crews[Pool.NEWS].breaker.rested == 0
+    assert not ChannelState.objects.exists()
+    assert Counter(Counter(relay.readers).values()) == {1: 450}
+
+
 # --- the database goes away ---------------------------------------------------------
 
 
