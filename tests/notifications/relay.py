@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-
 CROWDED = "421 4.7.0 Too many connections"
 
 
