@@ -191,7 +191,8 @@ def digests_unlocked(_: str) -> None:
             "pk", "subscriber_id", "announcement_id", "announcement__brand_id"
         )
         found = [digests._Held(*row) for row in columns]
-        time.sleep(0.3)
+        # Longer than from one beat to the next.
+        time.sleep(2.0)
         return found
 
     _replace(digests, "_locked", alone)
