@@ -53,23 +53,22 @@ _ENDPOINTS = (Pool.HOOKS, Pool.RETRIES)
 _ONE_FAR_END: dict[str, Channel] = {Pool.TEXTS: Channel.SMS, Pool.CODES: Channel.SMS, Pool.WHATSAPP: Channel.WHATSAPP}
 
 
-class Courier:
-    """Empties one pool; one per process and pool."""
+class Carrier:
+    """Whoever empties one pool in one process."""
 
     def __init__(self, pool: str) -> None:
         self.pool = pool
+        #: Accepted in this drain.
         self.sent = 0
         self._busy = threading.Lock()
         self._called = False
-        self._outcomes: dict[str, Outcomes] = {}
-        self._idle: dict[str, list[Wire]] = {}
-        self._moulds: dict[tuple[str, int, str], Mould] = {}
-        self._turned = 0.0
-        #: When an item was put into a hand.
-        self._began: dict[int, float] = {}
 
     def drain(self, *, seconds: float, lying_for: float) -> int:
-        """Empty the pool, for at most ``seconds``; returns how many were accepted. One drain at a time."""
+        """Empty the pool, for at most ``seconds``; returns how many were accepted.
+
+        One drain at a time; a second caller makes it look again. ``lying_for``: only what has been
+        due for so many seconds.
+        """
         total = 0
         self._called = True
         while self._called and self._busy.acquire(blocking=False):
@@ -79,6 +78,22 @@ class Courier:
             finally:
                 self._busy.release()
         return total
+
+    def _drain(self, until: float, lying_for: float) -> int:
+        raise NotImplementedError
+
+
+class Courier(Carrier):
+    """Empties one pool with one thread at the database and many at the far ends."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self._outcomes: dict[str, Outcomes] = {}
+        self._idle: dict[str, list[Wire]] = {}
+        self._moulds: dict[tuple[str, int, str], Mould] = {}
+        self._turned = 0.0
+        #: When an item was put into a hand.
+        self._began: dict[int, float] = {}
 
     def _drain(self, until: float, lying_for: float) -> int:
         self.sent = 0

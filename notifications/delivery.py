@@ -28,7 +28,7 @@ from notifications.breaker import Breaker
 from notifications.channels.email import PORT
 from notifications.channels.port import Answer, Mould, Outage, Verdict, Wire
 from notifications.compiler import LANGUAGES
-from notifications.courier import SUSPECTS_SECONDS, Courier
+from notifications.courier import SUSPECTS_SECONDS, Carrier, Courier
 from notifications.enums import ENDPOINTS, FAILURES, ONE_BY_ONE, Channel, Fate, Pool
 from notifications.models import Delivery, Endpoint, Subscriber
 from notifications.outcomes import Outcomes, told_more
@@ -44,33 +44,18 @@ BATCH_SHARE, MESSAGE_SHARE = 0.6, 0.9
 DRAIN_SECONDS = 20.0
 
 
-class Crew:
-    """The senders of one process for one pool."""
+class Crew(Carrier):
+    """The senders of one process for one pool of mail: one message after the other, each over its own connection."""
 
     def __init__(self, pool: str) -> None:
-        self.pool = pool
+        super().__init__(pool)
         self.book = Book()
         self.breaker = Breaker(Channel.EMAIL)
         self.outcomes = Outcomes(PORT, self.breaker)
-        self.sent = 0
-        self._busy = threading.Lock()
         self._strandings = threading.Lock()
-        self._called = False
         self._moulds: dict[tuple[int, str], Mould] = {}
         #: The wires of its senders that are at work.
         self._wires: set[Wire] = set()
-
-    def drain(self, *, seconds: float, lying_for: float) -> int:
-        """Empty the pool, for at most ``seconds``. At most one drain at a time; a second caller makes it look again."""
-        total = 0
-        self._called = True
-        while self._called and self._busy.acquire(blocking=False):
-            try:
-                self._called = False
-                total += self._drain(time.monotonic() + seconds, lying_for)
-            finally:
-                self._busy.release()
-        return total
 
     def _drain(self, until: float, lying_for: float) -> int:
         self.sent = 0
