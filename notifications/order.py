@@ -70,20 +70,27 @@ MAIL, SAYINGS = "newer.channel = 'email'", "newer.channel NOT IN ('email', 'webh
 #: An endpoint hears one thing at a time, in the order of publishing, also of news whose rows are still being written.
 #: What is sent once more waits for what is in the air, too, although that is newer.
 TAKE_TURNS = """
-WITH picked AS MATERIALIZED (
+WITH waiting AS MATERIALIZED (
+    SELECT id, subscriber_id, announcement_id, fate, MIN(announcement_id) OVER endpoint AS first,
+        MAX(CASE WHEN fate IN ('leased', 'sending') THEN 1 ELSE 0 END) OVER endpoint AS busy
+    FROM notifications_delivery
+    WHERE channel = 'webhook' AND fate IN ('blocked', 'pending', 'leased', 'sending')
+    WINDOW endpoint AS (PARTITION BY subscriber_id)
+), picked AS MATERIALIZED (
     SELECT newer.id FROM notifications_delivery newer
-    WHERE newer.fate = 'blocked' AND newer.channel = 'webhook' AND NOT EXISTS (
-        SELECT 1 FROM notifications_delivery older
-        WHERE older.subscriber_id = newer.subscriber_id AND older.channel = 'webhook'
-            AND older.fate IN ('blocked', 'pending', 'leased', 'sending')
-            AND (older.announcement_id < newer.announcement_id OR older.fate IN ('leased', 'sending')))
-    AND NOT EXISTS (
-        SELECT 1 FROM notifications_announcement o
-        WHERE o.expanded_at IS NULL AND o.id < newer.announcement_id AND o.expanded_to < newer.subscriber_id)
+    WHERE CASE newer.fate WHEN 'blocked' THEN 1 = 1 ELSE 1 = 0 END AND newer.id IN (
+        SELECT w.id FROM waiting w
+        WHERE w.fate = 'blocked' AND (w.subscriber_id IS NULL OR (w.announcement_id = w.first AND w.busy = 0))
+        AND NOT EXISTS (
+            SELECT 1 FROM notifications_announcement o
+            WHERE o.expanded_at IS NULL AND o.id < w.announcement_id AND o.expanded_to < w.subscriber_id))
     {skip_locked_newer}
 )
 UPDATE notifications_delivery SET fate = 'pending' WHERE id IN (SELECT id FROM picked)
 """
+# Who is first is told by one pass over all that wait. Asked of each whether another is before it, a planner that
+# knows only of the hour before, when nobody waited, read all of them for each: 700 ms for 1,300 rows, five times a
+# second. For the same reason it must not see the fate where the rows are locked.
 
 
 def promote() -> int:
