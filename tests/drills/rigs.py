@@ -191,8 +191,9 @@ def digests_unlocked(_: str) -> None:
             "pk", "subscriber_id", "announcement_id", "announcement__brand_id"
         )
         found = [digests._Held(*row) for row in columns]
-        # Longer than from one beat to the next.
-        time.sleep(2.0)
+        if found:
+            # Longer than from one beat to the next.
+            time.sleep(2.0)
         return found
 
     _replace(digests, "_locked", alone)
