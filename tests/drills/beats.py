@@ -30,6 +30,8 @@ DIGEST, LETTER = "digest", "updates"
 RANK = 2
 #: Everybody is told within this time, and a turn of the timetable, of the moment it was due at.
 PATIENCE_SECONDS = 30.0
+#: Who was late to find the same work due has done it again by then.
+AFTERWARDS_SECONDS = 3.0
 #: Of each kind, in a round: sign-ups to answer, followers to let go, sign-ups to forget.
 FEW = 20
 DUE = """
@@ -137,6 +139,8 @@ def _round(theatre: Stage, people: People, round_: int, housework: bool, patienc
         theatre.faults.append(f"round {round_}: {theatre.ask(WAITING)} wait {patience:.0f} s after they were due")
     if housework and not theatre.wait_for(lambda: theatre.ask(HOUSEWORK) == 0, seconds=patience, every=0.2):
         theatre.faults.append(f"round {round_}: {theatre.ask(HOUSEWORK)} are neither let go nor forgotten")
+    time.sleep(AFTERWARDS_SECONDS)
+    theatre.wait_for(lambda: theatre.ask(WAITING) == 0, seconds=patience, every=0.2)
     mails = theatre.mails()[before:]
     _nobody_woken(theatre, mails, people, awake=awake.timestamp(), due=due.timestamp())
     return _weigh(mails, _expected(people, round_))
