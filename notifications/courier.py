@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ _ENDPOINTS = (Pool.HOOKS, Pool.RETRIES)
 _ONE_FAR_END: dict[str, Channel] = {Pool.TEXTS: Channel.SMS, Pool.CODES: Channel.SMS, Pool.WHATSAPP: Channel.WHATSAPP}
 
 
-class Carrier:
+class Carrier(ABC):
     """Whoever empties one pool in one process."""
 
     def __init__(self, pool: str) -> None:
@@ -79,8 +80,9 @@ class Carrier:
                 self._busy.release()
         return total
 
+    @abstractmethod
     def _drain(self, until: float, lying_for: float) -> int:
-        raise NotImplementedError
+        """One look through the pool until that ``time.monotonic``; returns how many were accepted."""
 
 
 class Courier(Carrier):

@@ -196,12 +196,13 @@ class TellingForm(ActForm):
         return list(dict.fromkeys([*self.attached, *self.levels]))
 
     def draft(self) -> Draft:
-        """The words as they would be published now, as far as they are filled."""
-        raise NotImplementedError
+        """The words as they would be published now, as far as they are filled. Each act words it its own way."""
+        # Raised, not abstract: Django's forms have a metaclass of their own, which asks for nothing.
+        raise NotImplementedError(f"{type(self).__name__} does not say what it publishes.")
 
     def story(self, draft: Draft) -> Story:
-        """What subscribers would read."""
-        raise NotImplementedError
+        """What subscribers would read. Each act words it its own way."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what subscribers would read.")
 
     def known(self, name: str, default: Any = None) -> Any:
         """A cleaned value, even of words that may not be published yet; before the form is sent, its first value.
