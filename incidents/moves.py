@@ -15,12 +15,13 @@ from incidents.models import Incident, TimelineEntry
 
 #: From where to where an incident may move. Going back and reopening are allowed, and recorded.
 MOVES: dict[State, tuple[State, ...]] = {
-    State.DECLARED: (State.ACKNOWLEDGED, State.MITIGATED, State.RESOLVED, State.FALSE_ALARM),
-    State.ACKNOWLEDGED: (State.MITIGATED, State.RESOLVED, State.FALSE_ALARM),
-    State.MITIGATED: (State.ACKNOWLEDGED, State.RESOLVED, State.FALSE_ALARM),
+    State.DECLARED: (State.ACKNOWLEDGED, State.MITIGATED, State.RESOLVED, State.FALSE_ALARM, State.MERGED),
+    State.ACKNOWLEDGED: (State.MITIGATED, State.RESOLVED, State.FALSE_ALARM, State.MERGED),
+    State.MITIGATED: (State.ACKNOWLEDGED, State.RESOLVED, State.FALSE_ALARM, State.MERGED),
     State.RESOLVED: (State.ACKNOWLEDGED, State.CLOSED, State.FALSE_ALARM),
     State.CLOSED: (State.ACKNOWLEDGED,),
     State.FALSE_ALARM: (),
+    State.MERGED: (),
 }
 #: The timestamps that a state implies: none is skipped on the way (R-201).
 STAMPS: dict[State, tuple[str, ...]] = {
@@ -29,6 +30,7 @@ STAMPS: dict[State, tuple[str, ...]] = {
     State.RESOLVED: ("acknowledged_at", "mitigated_at", "resolved_at"),
     State.CLOSED: ("closed_at",),
     State.FALSE_ALARM: ("closed_at",),
+    State.MERGED: ("closed_at",),
 }
 
 
@@ -97,4 +99,5 @@ def move(incident: Incident, state: State, *, at: datetime) -> None:
     for stamp in STAMPS[state]:
         if getattr(incident, stamp) is None:
             setattr(incident, stamp, at)
-    incident.save(update_fields=["state", "mitigated_at", *STAMPS[state]])
+    # A merged one says into what in the same statement, as the database demands.
+    incident.save(update_fields=["state", "mitigated_at", "merged_into", *STAMPS[state]])

@@ -191,9 +191,12 @@ class IncidentAdmin(ModelAdmin):
     @admin.display(description="Owed next")
     def promise(self, incident: Incident) -> SafeString | str:
         waiting: list[Obligation] = incident.waiting  # type: ignore[attr-defined]  # to_attr of get_queryset
-        if not waiting:
+        next_one = next(iter(waiting), None)
+        if next_one is None:
             return "–"
-        now, next_one = timezone.now(), waiting[0]
+        now = timezone.now()
+        if next_one.due_at is None or next_one.limit_at is None:
+            return next_one.get_kind_display()
         when = due(next_one.limit_at, now) if next_one.limit_at <= now else moment(next_one.due_at, now)
         return format_html("{} {}", next_one.get_kind_display(), when)
 

@@ -32,6 +32,7 @@ STATE_COLOURS = {
     State.RESOLVED: "green",
     State.CLOSED: "grey",
     State.FALSE_ALARM: "grey",
+    State.MERGED: "grey",
 }
 SOON = timedelta(minutes=10)
 
@@ -47,13 +48,13 @@ class Owed:
     def colour(self) -> str:
         if self.row.met_at:
             return "green" if self.row.kept else "red"
-        if self.row.limit_at <= self.at:
+        if self.overdue:
             return "red"
-        return "orange" if self.row.due_at - self.at < SOON else "grey"
+        return "orange" if self.row.due_at and self.row.due_at - self.at < SOON else "grey"
 
     @property
     def overdue(self) -> bool:
-        return self.row.met_at is None and self.row.limit_at <= self.at
+        return self.row.met_at is None and self.row.limit_at is not None and self.row.limit_at <= self.at
 
 
 @dataclass(frozen=True)

@@ -44,34 +44,45 @@ VERSION = "incidents_policyversion"
 VERSION_COLUMNS = (
     "policy_id number in_force_at remark work_zone work_days work_start work_end holiday_country".split()
 )
-VERSION_CHANGED = (
-    "OLD.standing <> 'draft' AND (NEW.standing = 'draft' OR (OLD.standing = 'retired' AND NEW.standing <> 'retired')"
-    + "".join(f" OR NEW.{column} <> OLD.{column}" for column in VERSION_COLUMNS)
-    + ")"
-)
+#: What was added to policies since, with the criteria of the severity assistant (R-110) and the watch (R-214).
+CRITERIA = Part("incidents_criterion", VIA_SEVERITY)
+WATCH = "COALESCE(NEW.watch_minutes, -1) <> COALESCE(OLD.watch_minutes, -1)"
 
 
-def freeze(apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
-    for statement in _postgresql() if editor.connection.vendor == "postgresql" else _sqlite():
+def _version_changed(also: str) -> str:
+    """``also`` is one more condition under which a frozen version has changed, or empty."""
+    return (
+        "OLD.standing <> 'draft' AND (NEW.standing = 'draft' OR (OLD.standing = 'retired' AND NEW.standing <> 'retired')"
+        + "".join(f" OR NEW.{column} <> OLD.{column}" for column in VERSION_COLUMNS)
+        + (f" OR {also}" if also else "")
+        + ")"
+    )
+
+
+def freeze(
+    apps: Any, editor: BaseDatabaseSchemaEditor, parts: tuple[Part, ...] = PARTS, also: str = ""
+) -> None:
+    made = _postgresql if editor.connection.vendor == "postgresql" else _sqlite
+    for statement in made(parts, _version_changed(also)):
         editor.execute(statement, params=None)
 
 
-def thaw(apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+def thaw(apps: Any, editor: BaseDatabaseSchemaEditor, parts: tuple[Part, ...] = PARTS) -> None:
     if editor.connection.vendor == "postgresql":
-        for part in PARTS:
+        for part in parts:
             editor.execute(f"DROP FUNCTION IF EXISTS {part.name}() CASCADE", params=None)
         editor.execute(f"DROP FUNCTION IF EXISTS {VERSION}_is_frozen() CASCADE", params=None)
         return
-    for part in PARTS:
+    for part in parts:
         editor.execute(f"DROP TRIGGER IF EXISTS {part.name}_insert", params=None)
         editor.execute(f"DROP TRIGGER IF EXISTS {part.name}_update", params=None)
     editor.execute(f"DROP TRIGGER IF EXISTS {VERSION}_is_frozen", params=None)
 
 
-def _sqlite() -> list[str]:
+def _sqlite(parts: tuple[Part, ...], changed: str) -> list[str]:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END"
-    made = [f"CREATE TRIGGER {VERSION}_is_frozen BEFORE UPDATE ON {VERSION} FOR EACH ROW WHEN {VERSION_CHANGED} {refuse}"]
-    for part in PARTS:
+    made = [f"CREATE TRIGGER {VERSION}_is_frozen BEFORE UPDATE ON {VERSION} FOR EACH ROW WHEN {changed} {refuse}"]
+    for part in parts:
         of = f" OF {part.columns}" if part.columns else ""
         made += [
             f"CREATE TRIGGER {part.name}_insert BEFORE INSERT ON {part.table} FOR EACH ROW"
@@ -82,17 +93,17 @@ def _sqlite() -> list[str]:
     return made
 
 
-def _postgresql() -> list[str]:
+def _postgresql(parts: tuple[Part, ...], changed: str) -> list[str]:
     body = (
         "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {condition} THEN"
         f" RAISE EXCEPTION '{MESSAGE}' USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$"
     )
     made = [
-        body.format(name=f"{VERSION}_is_frozen", condition=VERSION_CHANGED),
+        body.format(name=f"{VERSION}_is_frozen", condition=changed),
         f"CREATE TRIGGER {VERSION}_is_frozen BEFORE UPDATE ON {VERSION}"
         f" FOR EACH ROW EXECUTE FUNCTION {VERSION}_is_frozen()",
     ]
-    for part in PARTS:
+    for part in parts:
         of = f" OF {part.columns}" if part.columns else ""
         made += [
             # OLD is a row of nulls while inserting, which no version matches.

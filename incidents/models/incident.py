@@ -1,4 +1,4 @@
-"""The internal book: incidents, their timeline and what is owed (R-201…R-205, R-301)."""
+"""The internal book: incidents and their timeline (R-201…R-205)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from datetime import datetime
 from typing import NoReturn
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 
-from incidents.enums import OPEN, DutyKind, Origin, State, Verb
+from incidents.enums import OPEN, Cause, Origin, State, Verb
 from notifications.models import Brand
 from status.models import Notice
 
-from .policy import Duty, PolicyVersion, Severity
+from .people import Assignment, Insider, is_informed_of_security
+from .policy import PolicyVersion, Severity
 
 
 class IncidentNumber(models.Model):
-    """The last number given in a year. Its row lock makes ids gapless under concurrency (R-202)."""
+    """The last numbers given in a year. Its row lock makes ids gapless under concurrency (R-202)."""
 
     year = models.PositiveIntegerField(primary_key=True)
     last = models.PositiveIntegerField(default=0)
+    last_maintenance = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"{self.year}: {self.last}"
@@ -30,12 +34,26 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
     def open(self) -> IncidentQuerySet:
         return self.filter(state__in=OPEN)
 
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> IncidentQuerySet:
+        """Which this person may know of: a restricted one only if they are named in it (R-213).
+
+        Named are holders of its roles, those let in, and whoever is informed about security (legal, CISO).
+        Being a superuser names nobody: they let themselves in, and that is recorded.
+        """
+        if is_informed_of_security(user):
+            return self
+        roles = Assignment.objects.filter(incident=OuterRef("pk"), user=user.pk, until__isnull=True)
+        let_in = Insider.objects.filter(incident=OuterRef("pk"), user=user.pk)
+        return self.filter(Q(is_restricted=False) | Exists(roles) | Exists(let_in))
+
 
 class Incident(models.Model):
     """Trouble, from declaration to closing. Only ``incidents.lifecycle`` writes it."""
 
     reference = models.CharField(max_length=20, unique=True, help_text="INC-YYYY-NNNN")
     title = models.CharField(max_length=120)
+    #: What everybody outside reads instead of the title, where that says too much (R-213).
+    public_title = models.CharField(max_length=120, blank=True)
     severity = models.ForeignKey(Severity, models.PROTECT, related_name="incidents")
     state = models.CharField(max_length=16, choices=State, default=State.DECLARED)
     origin = models.CharField("came from", max_length=12, choices=Origin, default=Origin.STAFF)
@@ -53,8 +71,20 @@ class Incident(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    #: When somebody saw that the fix works; the watch before "resolved" starts then (R-214).
+    verified_at = models.DateTimeField(null=True, blank=True)
     #: When it came back the last time; clocks of the present round start there.
     reopened_at = models.DateTimeField(null=True, blank=True)
+
+    # What was found out: it decides what else is owed (R-103). None: nobody has said yet.
+    cause = models.CharField(max_length=16, choices=Cause, blank=True)
+    is_security = models.BooleanField("security incident", default=False)
+    customers_hit = models.BooleanField("customers were hit", null=True, blank=True)
+    is_significant = models.BooleanField("impact is significant", null=True, blank=True)
+    review_asked_at = models.DateTimeField(null=True, blank=True, help_text="When a user asked for a post-mortem.")
+    #: Only people who are named may know of it (R-213).
+    is_restricted = models.BooleanField("restricted", default=False)
+    merged_into = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="duplicates")
 
     #: Rises with every act; a form that was read at an older version is refused (F09).
     version = models.PositiveIntegerField(default=1)
@@ -72,6 +102,11 @@ class Incident(models.Model):
             models.CheckConstraint(
                 condition=Q(ended_at__isnull=True) | Q(ended_at__gte=F("started_at")), name="ended_after_it_started"
             ),
+            models.CheckConstraint(
+                condition=Q(state=State.MERGED, merged_into__isnull=False)
+                | (~Q(state=State.MERGED) & Q(merged_into__isnull=True)),
+                name="merged_says_into_what",
+            ),
         ]
         indexes = [
             # Read by the dashboard and the console's list of open incidents.
@@ -81,6 +116,7 @@ class Incident(models.Model):
             ("declare", "Can declare incidents"),
             ("publish", "Can publish updates"),
             ("command", "Can change severity, resolve and reopen"),
+            ("informed_of_security", "Is informed about security incidents (legal, CISO)"),
         ]
 
     def __str__(self) -> str:
@@ -89,6 +125,11 @@ class Incident(models.Model):
     @property
     def policy_version(self) -> PolicyVersion:
         return self.severity.version
+
+    @property
+    def told_title(self) -> str:
+        """Its title as everybody outside may read it (R-213)."""
+        return self.public_title or self.title
 
     @property
     def round_began_at(self) -> datetime:
@@ -135,53 +176,3 @@ class TimelineEntry(models.Model):
 
     def delete(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("The timeline is append-only.")
-
-
-class ObligationQuerySet(models.QuerySet["Obligation"]):
-    def open(self) -> ObligationQuerySet:
-        return self.filter(met_at__isnull=True, dropped_at__isnull=True)
-
-    def overdue(self, at: datetime) -> ObligationQuerySet:
-        return self.open().filter(limit_at__lt=at)
-
-
-class Obligation(models.Model):
-    """Something owed by a moment that was frozen when the duty arose (R-107, R-301)."""
-
-    incident = models.ForeignKey(Incident, models.CASCADE, related_name="obligations")
-    duty = models.ForeignKey(Duty, models.PROTECT, null=True)
-    kind = models.CharField(max_length=20, choices=DutyKind)
-    opened_at = models.DateTimeField()
-    due_at = models.DateTimeField(help_text="Reminded at.")
-    limit_at = models.DateTimeField(help_text="Broken at.")
-    met_at = models.DateTimeField(null=True, blank=True)
-    met_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
-    dropped_at = models.DateTimeField(null=True, blank=True, help_text="No longer owed since.")
-    remark = models.CharField(max_length=250, blank=True)
-
-    objects = ObligationQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["due_at"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["incident", "kind"],
-                condition=Q(met_at__isnull=True, dropped_at__isnull=True),
-                name="one_open_obligation_per_kind",
-            )
-        ]
-        indexes = [
-            models.Index(
-                fields=["due_at"], condition=Q(met_at__isnull=True, dropped_at__isnull=True), name="obligation_open"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.incident.reference} {self.get_kind_display()} by {self.due_at:%Y-%m-%d %H:%M}"
-
-    @property
-    def kept(self) -> bool | None:
-        """Whether it was kept; None while it is open, or when it was dropped before it could be broken."""
-        if self.met_at is not None:
-            return self.met_at <= self.limit_at
-        return False if self.dropped_at is not None and self.dropped_at > self.limit_at else None

@@ -19,8 +19,10 @@ from simple_history.models import HistoricalRecords
 
 from incidents.enums import (
     Audience,
+    Comparison,
     Condition,
     DutyKind,
+    Fact,
     Publicity,
     Setting,
     Standing,
@@ -28,6 +30,7 @@ from incidents.enums import (
     Unit,
     Wire,
 )
+from notifications.models import Brand
 from status.enums import Phase
 
 #: A target further away than this is a slip of the pen; it also bounds the walk over working days.
@@ -113,6 +116,13 @@ class PolicyVersion(models.Model):
     work_start = models.TimeField(default=time(9))
     work_end = models.TimeField(default=time(17))
     holiday_country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code; blank: no public holidays.")
+    watch_minutes = models.PositiveIntegerField(
+        "watch before resolved, minutes",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1440)],
+        help_text="How long a verified fix is watched before “resolved” is suggested (R-214). Blank: not at all.",
+    )
 
     class Meta:
         ordering = ["policy", "-number"]
@@ -247,6 +257,34 @@ class Duty(Draftable):
                 raise ValidationError({field: f"At most {longest:,} {self.get_unit_display()}: one year."})
 
 
+class Criterion(Draftable):
+    """A part of a rule by which the severity assistant proposes a level (R-110).
+
+    All criteria of one ``rule`` must hold; one rule that holds is enough. ``value`` is a number in the
+    fact's unit, or a word for facts that are words.
+    """
+
+    version_at = "severity.version"
+
+    severity = models.ForeignKey(Severity, models.CASCADE, related_name="criteria")
+    rule = models.PositiveSmallIntegerField(help_text="Criteria of the same number must all hold.")
+    fact = models.CharField(max_length=12, choices=Fact)
+    comparison = models.CharField(max_length=8, choices=Comparison)
+    value = models.CharField(max_length=20)
+
+    class Meta:
+        verbose_name_plural = "criteria"
+        ordering = ["severity", "rule", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["severity", "rule", "fact", "comparison"], name="one_criterion_per_rule_and_fact"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_fact_display()} {self.get_comparison_display()} {self.value}"
+
+
 class ChannelRule(Draftable):
     """A cell of the channel grid (R-112). A missing cell is off."""
 
@@ -306,11 +344,19 @@ class UpdateTemplate(models.Model):
     """Words to start from (R-206). Belongs to the policy, not to a version: nobody is judged by it."""
 
     policy = models.ForeignKey(Policy, models.CASCADE, related_name="templates")
+    #: Words of one brand alone; None: of every brand that has none of its own.
+    brand = models.ForeignKey(
+        Brand, models.CASCADE, null=True, blank=True, help_text="Blank: every brand without words of its own."
+    )
+    #: The same words in another language belong to the template they translate.
+    language = models.CharField(max_length=8, default="en")
+    translates = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="translations")
     phase = models.CharField(max_length=20, choices=Phase)
     name = models.CharField(max_length=80)
     title = models.CharField(max_length=120, blank=True, help_text="Suggested title of the incident.")
     body = models.TextField(max_length=5000, help_text="Markdown with {{placeholders}}.")
     sms = models.CharField(max_length=480, blank=True)
+    chat = models.TextField(max_length=1000, blank=True, help_text="To chat rooms. Blank: the words above.")
     letter = models.TextField(
         max_length=5000,
         blank=True,
@@ -322,7 +368,21 @@ class UpdateTemplate(models.Model):
 
     class Meta:
         ordering = ["policy", "position"]
-        constraints = [models.UniqueConstraint(fields=["policy", "name"], name="one_update_template_per_name")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["policy", "name", "language"],
+                condition=Q(brand__isnull=True),
+                name="one_update_template_per_name",
+            ),
+            models.UniqueConstraint(
+                fields=["policy", "brand", "name", "language"],
+                condition=Q(brand__isnull=False),
+                name="one_update_template_per_brand_and_name",
+            ),
+            models.UniqueConstraint(
+                fields=["translates", "language"], name="one_translation_per_language_of_a_template"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

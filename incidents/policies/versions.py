@@ -13,14 +13,15 @@ from django.db import models, transaction
 from incidents import grid
 from incidents.clock import calendar_of
 from incidents.enums import Setting, Standing, Wire
-from incidents.models import ChannelRule, Contradiction, Duty, Policy, PolicyVersion, Severity, SupportTarget
+from incidents.models import ChannelRule, Contradiction, Criterion, Duty, Policy, PolicyVersion, Severity, SupportTarget
 from incidents.models.policy import PolicyError
 from incidents.severities import spellings
 
 from .offered import tell_answers
 
 Row = TypeVar("Row", bound=models.Model)
-CALENDAR = ("work_zone", "work_days", "work_start", "work_end", "holiday_country")
+#: What a version says besides its levels.
+CALENDAR = ("work_zone", "work_days", "work_start", "work_end", "holiday_country", "watch_minutes")
 
 
 def in_force(policy: Policy) -> PolicyVersion | None:
@@ -115,18 +116,19 @@ def _lock(policy: Policy) -> None:
 
 
 def _copy_parts(source: PolicyVersion, target: PolicyVersion) -> None:
-    """Every row of ``source`` once more under ``target``; nine queries whatever their number."""
+    """Every row of ``source`` once more under ``target``; eleven queries whatever their number."""
     levels = list(source.severities.order_by("pk"))
     old_ids = [level.pk for level in levels]
     new = dict(zip(old_ids, Severity.objects.bulk_create(_fresh(levels, version=target)), strict=True))
     duties = list(Duty.objects.filter(severity__in=old_ids).order_by("pk"))
     rules = list(ChannelRule.objects.filter(severity__in=old_ids).order_by("pk"))
-    for duty in duties:
-        duty.severity = new[duty.severity_id]
-    for rule in rules:
-        rule.severity = new[rule.severity_id]
+    criteria = list(Criterion.objects.filter(severity__in=old_ids).order_by("pk"))
+    parts: list[Duty | ChannelRule | Criterion] = [*duties, *rules, *criteria]
+    for row in parts:
+        row.severity = new[row.severity_id]
     Duty.objects.bulk_create(_fresh(duties))
     ChannelRule.objects.bulk_create(_fresh(rules))
+    Criterion.objects.bulk_create(_fresh(criteria))
     Contradiction.objects.bulk_create(_fresh(source.contradictions.order_by("pk"), version=target))
     SupportTarget.objects.bulk_create(_fresh(source.support_targets.order_by("pk"), version=target))
 

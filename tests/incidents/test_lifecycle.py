@@ -76,9 +76,12 @@ def test_r201_going_back_from_monitoring_means_that_the_fix_failed() -> None:
 
 @pytest.mark.parametrize(("here", "there"), list(itertools.product(State, State)))
 def test_every_pair_of_states_moves_or_is_refused_as_the_table_says(here: State, there: State) -> None:
-    incident = scene.incident(public=False)
-    Incident.objects.filter(pk=incident.pk).update(state=here)
+    incident, other = scene.incident(public=False), scene.incident(public=False)
+    into = other if here == State.MERGED else None
+    Incident.objects.filter(pk=incident.pk).update(state=here, merged_into=into)
     incident.refresh_from_db()
+    if there == State.MERGED:
+        incident.merged_into = other
     if there in lifecycle.MOVES[here]:
         moves.move(incident, there, at=NIGHT)
         assert Incident.objects.get(pk=incident.pk).state == there
