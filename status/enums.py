@@ -46,7 +46,7 @@ class NoticeKind(TextChoices):
 
 
 class Phase(TextChoices):
-    """Where a notice stands for the public (R-201); the last four belong to maintenance (R-501)."""
+    """Where a notice stands for the public (R-201); the last five belong to maintenance (R-501)."""
 
     INVESTIGATING = "investigating", "Investigating"
     IDENTIFIED = "identified", "Identified"
@@ -56,11 +56,12 @@ class Phase(TextChoices):
     IN_PROGRESS = "in_progress", "In progress"
     VERIFYING = "verifying", "Verifying"
     COMPLETED = "completed", "Completed"
+    CANCELLED = "cancelled", "Cancelled"
 
 
 #: Phases an operator may choose for an update of an open incident.
 OPEN_PHASES = (Phase.INVESTIGATING, Phase.IDENTIFIED, Phase.MONITORING)
-OVER = (Phase.RESOLVED, Phase.COMPLETED)
+OVER = (Phase.RESOLVED, Phase.COMPLETED, Phase.CANCELLED)
 
 
 class PublicImpact(TextChoices):

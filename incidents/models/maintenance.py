@@ -20,6 +20,17 @@ class MaintenanceQuerySet(models.QuerySet["Maintenance"]):
         return self.filter(state__in=AHEAD)
 
 
+class Act(models.Model):
+    """What made a row of the history: the act (``history_change_reason``), what was said with it, and its form."""
+
+    words = models.TextField(blank=True, default="")
+    #: The form that asked for it: a second try with the same token changes nothing (F11).
+    token = models.UUIDField(null=True, unique=True)
+
+    class Meta:
+        abstract = True
+
+
 class Maintenance(models.Model):
     """A window of planned work. Only ``incidents.maintenance`` writes it."""
 
@@ -44,7 +55,8 @@ class Maintenance(models.Model):
     #: Rises with every act (F09).
     version = models.PositiveIntegerField(default=1)
 
-    history = HistoricalRecords()
+    #: One row for each act, with the window as it was then: what was announced when, for credits (R-503).
+    history = HistoricalRecords(bases=[Act])
     objects = MaintenanceQuerySet.as_manager()
 
     class Meta:

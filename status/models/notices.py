@@ -36,9 +36,12 @@ class Notice(models.Model):
     impact = models.CharField(max_length=12, choices=PublicImpact, default=PublicImpact.NONE)
     phase = models.CharField(max_length=20, choices=Phase)
     components = models.ManyToManyField(Component, related_name="notices")
-    #: When it began to hurt; may lie before ``published_at`` (R-1302).
+    #: When it began to hurt; may lie before ``published_at`` (R-1302). Of a maintenance: when it began, or will.
     started_at = models.DateTimeField()
     published_at = models.DateTimeField()
+    #: The window of a maintenance, as it was announced last (R-501).
+    planned_from = models.DateTimeField(null=True, blank=True)
+    planned_until = models.DateTimeField(null=True, blank=True)
     monitoring_at = models.DateTimeField(null=True, blank=True)
     #: When it stopped to hurt; ``resolved_at`` is when we said so (R-1302).
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -60,7 +63,8 @@ class Notice(models.Model):
         ordering = ["-published_at"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(resolved_at__isnull=True) | Q(resolved_at__gte=F("started_at")),
+                # What is cancelled never began.
+                condition=Q(resolved_at__isnull=True) | Q(resolved_at__gte=F("started_at")) | Q(phase="cancelled"),
                 name="notice_is_resolved_after_it_started",
             )
         ]
