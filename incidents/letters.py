@@ -22,7 +22,7 @@ from notifications import outbox, suppression
 from notifications.enums import Channel, Tier
 from notifications.models import Announcement, Brand, Contact, Customer
 from notifications.outbox import Letter
-from status import ledger, publishing, reading
+from status import ledger, publishing, reach, reading
 from status.enums import OVER, Level
 from status.markup import render
 from status.models import Component, Notice
@@ -75,7 +75,7 @@ def mailing(components: Iterable[Component]) -> Mailing:
     """
     by_topic: dict[int, list[Component]] = defaultdict(list)
     for component in components:
-        for topic in publishing.topics_of(component):
+        for topic in reach.topics_of(component):
             by_topic[topic.pk].append(component)
     names, used = _users(by_topic)
     if not names:
@@ -200,7 +200,7 @@ def write(
     found = mailing(components)
     if not found.count:
         return found
-    facts = {"title": incident.title, "url": reading.permalink(notice), "reference": incident.reference}
+    facts = {"title": incident.told_title, "url": reading.permalink(notice), "reference": incident.reference}
     written = [
         (letter(text, {one: held.get(one.pk, Level.OPERATIONAL) for one in theirs}, **facts), addresses)
         for theirs, addresses in found.groups
@@ -222,7 +222,7 @@ def write(
 
 def _filled(text: str, incident: Incident, body: str) -> str:
     """With what is the same for every customer."""
-    return fill(text, {"update": body, "issue": incident.title, "support": support(incident.brand)})
+    return fill(text, {"update": body, "issue": incident.told_title, "support": support(incident.brand)})
 
 
 def _users(by_topic: Mapping[int, list[Component]]) -> tuple[dict[int, str], dict[int, set[Component]]]:

@@ -22,7 +22,7 @@ from notifications.channels import registry
 from notifications.enums import Channel, Kind, Tier
 from notifications.models import Brand, Subscriber
 from notifications.outbox import Story
-from status import publishing
+from status import reach
 from status.enums import Level
 from status.models import Component, Notice
 from status.publishing import Draft
@@ -118,6 +118,7 @@ class TellingForm(ActForm):
     ``quietly`` where telling nobody is what is usually meant.
     """
 
+    kind = Kind.INCIDENT
     ends = False
     quietly = False
     #: Whether Enterprise customers may be written to about it, and where the words start (R-803).
@@ -146,14 +147,15 @@ class TellingForm(ActForm):
         at: datetime,
         level: Severity | None,
         incident: Incident | None = None,
+        notice: Notice | None = None,
         **options: Any,
     ) -> None:
         self.level = level
         #: What could be read so far; errors that ``clean`` finds do not take it away from the preview.
         self.read: dict[str, Any] = {}
-        self.notice: Notice | None = incident.notice if incident else None
+        self.notice = incident.notice if incident else notice
         said = grid.cells(level)
-        first = publishing.ways(self.notice, grid.chosen(said), over=True) or []
+        first = reach.ways(self.notice, grid.chosen(said), over=True) or []
         if self.writes and said.get(grid.LETTERS) == Setting.ON:
             first.append(grid.LETTERS)
         start = {"wires": first, "quiet": self.quietly}
@@ -179,6 +181,11 @@ class TellingForm(ActForm):
     def ranked(self) -> Severity | None:
         """The severity that decides who is told."""
         return self.incident.severity if self.incident else self.level
+
+    @property
+    def rank(self) -> int | None:
+        """Who hears of nothing this harmless is left out; None: everybody hears."""
+        return self.ranked.rank if self.ranked else None
 
     @property
     def levels(self) -> Mapping[Component, Level]:
@@ -207,10 +214,10 @@ class TellingForm(ActForm):
     def known(self, name: str, default: Any = None) -> Any:
         """A cleaned value, even of words that may not be published yet; before the form is sent, its first value.
 
-        An incident that is there has its title.
+        An incident that is there has the title that outsiders read (R-213).
         """
         if name == "title" and self.incident:
-            return self.incident.title
+            return self.incident.told_title
         if self.is_bound:
             return self.read.get(name, default)
         return self.get_initial_for_field(self.fields[name], name) if name in self.fields else default
@@ -228,7 +235,7 @@ class TellingForm(ActForm):
         if not self.speaks or self.known("quiet"):
             return []
         chosen = [key for key in self.known("wires") or () if key != grid.LETTERS]
-        return publishing.ways(self.notice, chosen, over=True) or []
+        return reach.ways(self.notice, chosen, over=True) or []
 
     @cached_property
     def said(self) -> dict[str, Setting]:
@@ -238,9 +245,9 @@ class TellingForm(ActForm):
     @cached_property
     def reach(self) -> Reach:
         """How many would be told now, by every way. One query, one more for what was told before."""
-        scope = publishing.scope(self.notice, self.ranked.rank if self.ranked else None, self.concerned)
+        scope = reach.scope(self.notice, self.rank, self.concerned)
         people = Subscriber.objects.interested(
-            kind=Kind.INCIDENT,
+            kind=self.kind,
             rank=scope.rank,
             topics=[topic.pk for topic in scope.topics],
             at=self.at,

@@ -44,6 +44,8 @@ class Posting:
     withdrawn_at: datetime | None
     next_update_by: datetime | None
     late: bool
+    planned_from: datetime | None
+    planned_until: datetime | None
     updates: tuple[reading.Told, ...]
     components: tuple[Touched, ...]
 
@@ -56,14 +58,21 @@ class Posting:
         return self.kind == NoticeKind.MAINTENANCE
 
     @property
+    def was_cancelled(self) -> bool:
+        """A maintenance that never began."""
+        return self.phase == Phase.CANCELLED
+
+    @property
     def seconds(self) -> int | None:
-        """From when it began to hurt to when it was over; None while it is open."""
-        return int((self.ended_at - self.started_at).total_seconds()) if self.ended_at else None
+        """From when it began to hurt to when it was over; None while it is open, and of what never began."""
+        if self.ended_at is None or self.was_cancelled:
+            return None
+        return int((self.ended_at - self.started_at).total_seconds())
 
     @property
     def standing(self) -> str:
         """The colour of its own page: once it is over the reader needs no alarm."""
-        return "green" if self.is_over and not self.withdrawn_at else self.colour
+        return "green" if self.is_over and not self.withdrawn_at and not self.was_cancelled else self.colour
 
     @property
     def gravity(self) -> str:
@@ -76,7 +85,7 @@ class Posting:
     @property
     def colour(self) -> str:
         """The gravest of its components; an open incident without any is still no green matter."""
-        if self.withdrawn_at:
+        if self.withdrawn_at or self.was_cancelled:
             return "grey"
         if self.is_maintenance:
             return "blue"
@@ -121,10 +130,18 @@ def _posting(notice: Notice, updates: Sequence[NoticeUpdate], levels: Mapping[st
         ended_at=notice.ended_at,
         withdrawn_at=notice.withdrawn_at,
         next_update_by=notice.next_update_by,
-        late=notice.next_update_by is not None and notice.next_update_by < at and notice.phase not in OVER,
+        late=_is_late(notice, at),
+        planned_from=notice.planned_from,
+        planned_until=notice.planned_until,
         updates=tuple(reading.told(updates)),
         components=tuple(touched),
     )
+
+
+def _is_late(notice: Notice, at: datetime) -> bool:
+    """Whether a promise has passed: of the next update, or of the end of a maintenance (R-501, R-1301)."""
+    promise = notice.next_update_by or (notice.planned_until if notice.phase != Phase.SCHEDULED else None)
+    return promise is not None and promise < at and notice.phase not in OVER
 
 
 def _touched(updates: Sequence[NoticeUpdate]) -> list[Touched]:

@@ -263,7 +263,7 @@ def _past_days(postings: Sequence[Posting], at: datetime) -> tuple[PastDays, ...
 
 def _touches(posting: Posting, day: date, at: datetime) -> bool:
     """Whether it was under way on that day; maintenance that is only announced is not."""
-    if posting.withdrawn_at or posting.phase == Phase.SCHEDULED:
+    if posting.withdrawn_at or posting.phase in (Phase.SCHEDULED, Phase.CANCELLED):
         return False
     return _day(posting.started_at) <= day <= _day(posting.resolved_at or at)
 

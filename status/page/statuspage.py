@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from notifications.moments import stamp
-from status.enums import Level, NoticeKind
+from status.enums import Level, NoticeKind, Phase
 from status.models import Component, Notice
 from status.page.overall import roll_up
 from status.reading import Told, permalink
@@ -126,12 +126,12 @@ def _incident(notice: Notice, told: Sequence[Told], components: list[dict[str, A
         "resolved_at": _maybe(notice.resolved_at),
         "scheduled_auto_completed": False,
         "scheduled_auto_in_progress": False,
-        "scheduled_for": stamp(notice.started_at) if planned else None,
+        "scheduled_for": stamp(notice.planned_from or notice.started_at) if planned else None,
         "scheduled_remind_prior": False,
         "scheduled_reminded_at": None,
-        "scheduled_until": _maybe(notice.ended_at) if planned else None,
+        "scheduled_until": _maybe(notice.planned_until or notice.ended_at) if planned else None,
         "shortlink": permalink(notice),
-        "status": notice.phase,
+        "status": _told_as(Phase(notice.phase)).value,
         "updated_at": stamp(notice.updated_at),
         "id": notice.public_id,
         "page_id": page_id(),
@@ -146,7 +146,7 @@ def _update(told: Told, notice: Notice) -> dict[str, Any]:
         "body": told.text,
         "created_at": stamp(told.posted_at),
         "display_at": stamp(told.posted_at),
-        "status": told.phase.value,
+        "status": _told_as(told.phase).value,
         "twitter_updated_at": None,
         "updated_at": stamp(told.corrected_at or told.posted_at),
         "wants_twitter_update": False,
@@ -156,6 +156,11 @@ def _update(told: Told, notice: Notice) -> dict[str, Any]:
         "id": told.public_id,
         "incident_id": notice.public_id,
     }
+
+
+def _told_as(phase: Phase) -> Phase:
+    """Tools know no cancelled maintenance: for them it is over."""
+    return Phase.COMPLETED if phase == Phase.CANCELLED else phase
 
 
 def _maybe(moment: datetime | None) -> str | None:

@@ -14,7 +14,7 @@ from notifications import fanout
 from notifications.enums import Channel, Kind, Tier
 from notifications.models import Announcement, Customer, Delivery, Endpoint, Rendering, Subscriber
 from notifications.segments import Sms
-from status import components, publishing, reading
+from status import components, publishing, reach, reading
 from status.enums import Level, NoticeKind, Phase, PublicImpact
 from status.models import Component, Group, Impact, Notice, NoticeUpdate
 from status.page import postings
@@ -212,7 +212,7 @@ def test_r804_who_heard_of_it_hears_how_it_ends() -> None:
     post(notice, "Fixed.", Phase.RESOLVED, NIGHT + minutes(3))
     last = Announcement.objects.filter(kind=Kind.INCIDENT).latest("id")
     assert set(Subscriber.objects.reached_by(last)) == {worst_only, elsewhere}
-    assert publishing.scope(None, 4, [api]).topics == [api.topic]
+    assert reach.scope(None, 4, [api]).topics == [api.topic]
 
 
 def announced() -> list[list[str] | None]:
