@@ -18,6 +18,8 @@ class State(TextChoices):
 
 #: Trouble that is not over.
 OPEN = (State.DECLARED, State.ACKNOWLEDGED, State.MITIGATED)
+#: What no figure counts: it was nothing, or it is counted under another.
+UNCOUNTED = (State.FALSE_ALARM, State.MERGED)
 
 
 class Origin(TextChoices):

@@ -131,9 +131,9 @@ class IncidentAdmin(ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         pk = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
-        incident = get_object_or_404(screen.base(), pk=pk)
         by = request.user
         assert isinstance(by, User)
+        incident = get_object_or_404(screen.base().visible_to(by), pk=pk)
         context = self.admin_site.each_context(request) | screen.screen(incident, by=by, at=timezone.now())
         context |= {
             "title": incident.reference,
@@ -149,7 +149,7 @@ class IncidentAdmin(ModelAdmin):
         """The card of the newest update's messages, again; 286 tells the page to ask no more."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        incident = get_object_or_404(Incident.objects.select_related("notice"), pk=pk)
+        incident = get_object_or_404(Incident.objects.visible_to(request.user).select_related("notice"), pk=pk)
         newest = progress.newest(incident.notice.lane) if incident.notice else None
         context = screen.messages(incident, newest, timezone.now())
         context |= {"incident": incident, "log_url": log_url(request, incident), "again": True}
@@ -167,7 +167,7 @@ class IncidentAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
         waiting = Prefetch("obligations", Obligation.objects.open().order_by("due_at"), to_attr="waiting")
-        return screen.base().prefetch_related(waiting, "notice__components")
+        return screen.base().visible_to(request.user).prefetch_related(waiting, "notice__components")
 
     @admin.display(description="Incident", ordering="reference")
     def named(self, incident: Incident) -> SafeString:

@@ -42,10 +42,10 @@ def declare(request: HttpRequest) -> HttpResponse:
     """Everything on one form; published at once unless it is kept inside (R-201…R-207)."""
     by, at = _operator(request, DECLARE), timezone.now()
     if request.method != "POST":
-        return _show_declare(request, forms.DeclareForm(at=at))
+        return _show_declare(request, forms.DeclareForm(at=at, by=by))
     if done := _done_before(request):
         return redirect(url_of(done))
-    form = forms.DeclareForm(_filled(request), at=at)
+    form = forms.DeclareForm(_filled(request), at=at, by=by)
     if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
         return _show_declare(request, form)
     try:
@@ -87,9 +87,10 @@ def _say_declared(request: HttpRequest, form: forms.DeclareForm, incident: Incid
 
 def act(request: HttpRequest, pk: int, slug: str, update: str = "") -> HttpResponse:
     """The page of one act on one incident; ``update`` names the public update to correct."""
-    deed, incident = _deed(slug), _incident(pk)
+    deed = _deed(slug)
     by, at = _operator(request, deed.permission), timezone.now()
-    extra = _extra(incident, slug, update)
+    incident = _incident(pk, by)
+    extra = _extra(incident, slug, update) | {"by": by}
     if request.method != "POST":
         return _start(request, deed, incident, extra, at)
     if done := _done_before(request):
@@ -107,6 +108,8 @@ def _start(request: HttpRequest, deed: Deed, incident: Incident, extra: dict[str
         state = incident.get_state_display().lower()
         messages.info(request, f"{incident.reference} is {state}: “{deed.label}” is not possible now.")
         return redirect(url_of(incident))
+    if said := {name: request.GET[name] for name in deed.starts if name in request.GET}:
+        extra["initial"] = said
     return _show(request, deed, incident, deed.form(at=at, incident=incident, **extra))
 
 
@@ -121,7 +124,7 @@ def _act(
         return _show_conflict(request, deed, form, changed)
     except (lifecycle.NotAllowed, Unsendable) as refused:
         form.add_error(None, refused.problems if isinstance(refused, Unsendable) else str(refused))
-        return _show(request, deed, _incident(incident.pk), form)
+        return _show(request, deed, _incident(incident.pk, by), form)
     messages.success(request, f"{incident.reference}: {deed.done}")
     return redirect(url_of(incident))
 
@@ -132,13 +135,13 @@ def look(request: HttpRequest, pk: int | None = None, slug: str = "", update: st
         return HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
     at = timezone.now()
     if pk is None:
-        _operator(request, DECLARE)
-        form: forms.ActForm = forms.DeclareForm(request.POST, at=at)
+        by = _operator(request, DECLARE)
+        form: forms.ActForm = forms.DeclareForm(request.POST, at=at, by=by)
     else:
         deed = _deed(slug)
-        _operator(request, deed.permission)
-        incident = _incident(pk)
-        form = deed.form(request.POST, at=at, incident=incident, **_extra(incident, slug, update))
+        by = _operator(request, deed.permission)
+        incident = _incident(pk, by)
+        form = deed.form(request.POST, at=at, incident=incident, by=by, **_extra(incident, slug, update))
     if not isinstance(form, forms.TellingForm):
         raise Http404("This act says nothing in public.")
     form.is_valid()
@@ -188,7 +191,7 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
     level: Severity = form.cleaned_data["severity"]
     data = request.POST.copy()
     data["seen"] = str(level.pk)
-    again = forms.SeverityForm(data, at=form.at, incident=incident)
+    again = forms.SeverityForm(data, at=form.at, incident=incident, by=form.by)
     # A reason that is still missing is asked for when it is confirmed.
     again.is_valid()
     again.errors.clear()
@@ -204,11 +207,12 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
 
 def _show_conflict(request: HttpRequest, deed: Deed, form: forms.ActForm, changed: lifecycle.Changed) -> HttpResponse:
     """Everything typed, what happened meanwhile, and a way to say it all the same (F09)."""
-    incident = _incident(changed.incident.pk)
+    assert form.by is not None
+    incident = _incident(changed.incident.pk, form.by)
     data = request.POST.copy()
     data["version"] = str(incident.version)
     extra = {"update": form.update} if isinstance(form, forms.CorrectForm) else {}
-    again = deed.form(data, at=form.at, incident=incident, **extra)
+    again = deed.form(data, at=form.at, incident=incident, by=form.by, **extra)
     again.is_valid()
     button = f"{deed.button} anyway" if not isinstance(form, forms.SeverityForm) else "Change it anyway"
     return _show(
@@ -332,11 +336,12 @@ def _deed(slug: str) -> Deed:
     return DEEDS[slug]
 
 
-def _incident(pk: int) -> Incident:
-    return get_object_or_404(screen.base(), pk=pk)
+def _incident(pk: int, by: User) -> Incident:
+    """404 as well for a restricted one that this person may not know of (R-213)."""
+    return get_object_or_404(screen.base().visible_to(by), pk=pk)
 
 
-def _extra(incident: Incident, slug: str, update: str) -> dict[str, NoticeUpdate]:
+def _extra(incident: Incident, slug: str, update: str) -> dict[str, Any]:
     return {"update": _update(incident, update)} if slug == "correct" else {}
 
 

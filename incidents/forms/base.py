@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 from django.core.validators import ProhibitNullCharactersValidator
 
 from incidents.lifecycle import Ask
@@ -37,15 +38,26 @@ def _checked(field: forms.CharField, check: Callable[[str], None]) -> forms.Char
 
 
 class ActForm(forms.Form):
-    """``at`` is the moment of the request (UTC); ``incident`` is None while one is declared."""
+    """``at`` is the moment of the request (UTC), ``by`` who asks; ``incident`` is None while one is declared."""
+
+    #: The template of what it asks besides words: a part of the act's page.
+    part = ""
 
     version = forms.IntegerField(required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
     token = forms.UUIDField(
         widget=forms.HiddenInput, error_messages={"required": "This form is incomplete. Open it again."}
     )
 
-    def __init__(self, data: Any = None, *, at: datetime, incident: Incident | None = None, **options: Any) -> None:
-        self.at, self.incident = at, incident
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        at: datetime,
+        incident: Incident | None = None,
+        by: User | None = None,
+        **options: Any,
+    ) -> None:
+        self.at, self.incident, self.by = at, incident, by
         start = {"token": uuid.uuid4(), "version": incident.version if incident else None}
         options["initial"] = start | (options.get("initial") or {})
         options.setdefault("use_required_attribute", False)

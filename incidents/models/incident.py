@@ -11,12 +11,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
-from incidents.enums import OPEN, Cause, Origin, State, Verb
+from incidents.enums import OPEN, UNCOUNTED, Cause, Origin, State, Tie, Verb
 from notifications.models import Brand
 from status.models import Notice
 
-from .people import Assignment, Insider, is_informed_of_security
+from .people import Assignment, Insider, permissions_informing
 from .policy import PolicyVersion, Severity
+
+
+#: What outsiders read of a restricted incident that nobody has found other words for.
+DISCREET = "Service incident"
 
 
 class IncidentNumber(models.Model):
@@ -40,11 +44,14 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         Named are holders of its roles, those let in, and whoever is informed about security (legal, CISO).
         Being a superuser names nobody: they let themselves in, and that is recorded.
         """
-        if is_informed_of_security(user):
-            return self
         roles = Assignment.objects.filter(incident=OuterRef("pk"), user=user.pk, until__isnull=True)
         let_in = Insider.objects.filter(incident=OuterRef("pk"), user=user.pk)
-        return self.filter(Q(is_restricted=False) | Exists(roles) | Exists(let_in))
+        informed = permissions_informing(user)
+        return self.filter(Q(is_restricted=False) | Exists(roles) | Exists(let_in) | Exists(informed))
+
+    def counted(self) -> IncidentQuerySet:
+        """Each trouble once: no duplicates, no parts of another, no false alarms (R-203, R-1311)."""
+        return self.exclude(state__in=UNCOUNTED).exclude(links__tie=Tie.PART)
 
 
 class Incident(models.Model):
@@ -129,7 +136,7 @@ class Incident(models.Model):
     @property
     def told_title(self) -> str:
         """Its title as everybody outside may read it (R-213)."""
-        return self.public_title or self.title
+        return self.public_title or (DISCREET if self.is_restricted else self.title)
 
     @property
     def round_began_at(self) -> datetime:
@@ -144,7 +151,7 @@ class Incident(models.Model):
     @property
     def suggested_channel(self) -> str:
         """``#incident-YYYYMMDD-short-title`` (R-202)."""
-        words = "".join(c if c.isalnum() and c.isascii() else " " for c in self.title.lower()).split()
+        words = "".join(c if c.isalnum() and c.isascii() else " " for c in self.told_title.lower()).split()
         return f"#incident-{self.declared_at:%Y%m%d}-{'-'.join(words)[:40].strip('-')}".rstrip("-")
 
 

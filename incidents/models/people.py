@@ -6,16 +6,23 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from incidents.enums import Role
 
+#: Who is informed about security incidents: legal, CISO (R-213).
+INFORMED = Q(content_type__app_label="incidents", codename="informed_of_security")
+
+
+def permissions_informing(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Permission]:
+    """That permission, if the person holds it by themselves or by a group; being a superuser is not enough."""
+    # Nobody's key is 0; a missing one would ask for permissions that nobody holds.
+    key = user.pk or 0
+    return Permission.objects.filter(INFORMED).filter(Q(user=key) | Q(group__user=key))
+
 
 def is_informed_of_security(user: AbstractBaseUser | AnonymousUser) -> bool:
-    """Whether the person holds that permission by themselves or by a group; being a superuser is not enough."""
-    held = Q(user=user.pk) | Q(group__user=user.pk)
-    wanted = Permission.objects.filter(content_type__app_label="incidents", codename="informed_of_security")
-    return user.pk is not None and wanted.filter(held).exists()
+    return permissions_informing(user).exists()
 
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):

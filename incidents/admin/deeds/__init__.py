@@ -37,4 +37,4 @@ def meeting(owed: Obligation, user: User) -> Deed | None:
 
 def offered(incident: Incident, user: User) -> list[Deed]:
     """The buttons of the incident's screen, for this user and this state."""
-    return [deed for deed in DEEDS.values() if deed.slug != "correct" and deed.offered(incident, user)]
+    return [deed for deed in DEEDS.values() if deed.listed and deed.offered(incident, user)]

@@ -201,5 +201,6 @@ COURSE = (
         is_public,
         "ink_eraser",
         "Corrected.",
+        listed=False,
     ),
 )

@@ -32,6 +32,12 @@ class Deed:
     when: Callable[[Incident], bool]
     icon: str
     done: str
+    #: Under which heading it is shown: "" for the course of the incident, "people", "links".
+    group: str = ""
+    #: Whether it has a button of its own; others are reached from what they are about.
+    listed: bool = True
+    #: Fields that its address may fill in: ``?role=scribe``.
+    starts: tuple[str, ...] = ()
 
     def offered(self, incident: Incident, user: User) -> bool:
         return self.when(incident) and user.has_perm(self.permission)
