@@ -99,6 +99,27 @@ def due(start: datetime, amount: int, unit: str, calendar: Calendar) -> datetime
             return add_business_days(begun, amount, calendar)
 
 
+def before(moment: datetime, amount: int, unit: str, calendar: Calendar) -> datetime:
+    """The last moment that is ``amount`` of ``unit`` before ``moment``, UTC: what notice must be given by.
+
+    Days count back to the same time of day on the calendar; business days to the end of working hours on
+    the n-th working day before, 0 to the moment itself.
+    """
+    end = _aware(moment).astimezone(UTC)
+    match Unit(unit):
+        case Unit.MINUTES:
+            return end - timedelta(minutes=amount)
+        case Unit.HOURS:
+            return end - timedelta(hours=amount)
+        case Unit.DAYS:
+            local = end.astimezone(ZoneInfo(calendar.zone)).replace(fold=0)
+            return (local - timedelta(days=amount)).astimezone(UTC) if amount else end
+        case Unit.BUSINESS_DAYS:
+            days = _business_days_from(calendar.local_day(end), calendar, -1)
+            closings = [calendar.closing(next(days)) for _ in range(amount)]
+            return closings[-1] if closings else end
+
+
 def is_zone(name: str) -> bool:
     return name in _zones()
 
@@ -109,8 +130,12 @@ def is_country(code: str) -> bool:
 
 
 def _business_days_after(day: date, calendar: Calendar) -> Iterator[date]:
+    return _business_days_from(day, calendar, 1)
+
+
+def _business_days_from(day: date, calendar: Calendar, step: int) -> Iterator[date]:
     while True:
-        day += timedelta(days=1)
+        day += timedelta(days=step)
         if calendar.is_business_day(day):
             yield day
 
