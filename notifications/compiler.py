@@ -30,7 +30,7 @@ from notifications.stories import Letter, Story
 
 __all__ = ["LANGUAGES", "Mould", "Preview", "Unsendable", "compile_mail", "lint", "mould", "preview", "preview_letter"]
 
-#: Languages the templates are written in; everybody else reads the first. What operators write stays as it is.
+#: Languages the templates are written in; everybody else reads the first.
 LANGUAGES = ("en", "de")
 
 _HUES = {
@@ -42,6 +42,7 @@ _HUES = {
     "In progress": "blue",
     "Verifying": "blue",
     "Completed": "green",
+    "Cancelled": "grey",
     "Operational": "green",
     "Under maintenance": "blue",
     "Degraded performance": "yellow",
@@ -164,7 +165,7 @@ def compile_mail(announcement: Announcement, language: str) -> tuple[list[str], 
         "manage_url": tokens.url(markers["manage"], tokens.MANAGE),
     }
     name = _TEMPLATES.get(announcement.kind, "story")
-    subject = _subject(announcement, language)
+    subject = subject_in(announcement, language)
     words = _words(name, announcement.content, announcement.brand, subject, language, links)
     try:
         headers = _headers(announcement, subject, markers, links["unsubscribe_url"])
@@ -177,7 +178,7 @@ def compile_mail(announcement: Announcement, language: str) -> tuple[list[str], 
     return pieces, slots
 
 
-def _subject(announcement: Announcement, language: str) -> str:
+def subject_in(announcement: Announcement, language: str) -> str:
     """The subject with our own words in it in the reader's language."""
     subject = announcement.subject
     with translation.override(language):
@@ -268,7 +269,7 @@ def _words(
     name: str, content: Mapping[str, Any], brand: Brand, subject: str, language: str, links: Mapping[str, str]
 ) -> Preview:
     context = {"brand": brand, "subject": subject, "language": language, **links, "site_url": settings.SITE_URL}
-    context |= _CONTEXTS[name](content)
+    context |= _CONTEXTS[name](content, language)
     with translation.override(language), timezone.override("UTC"):
         text = render_to_string(f"notifications/email/{name}.txt", context)
         html = render_to_string(f"notifications/email/{name}.html", context)
@@ -282,14 +283,30 @@ def _said(content: Mapping[str, Any]) -> list[str]:
     if "stories" in content:
         return [text for story in content["stories"] for text in _said(story)]
     if "lines" in content:
-        return [content["title"], content["sms"], *(line["text"] for line in content["lines"])]
+        short = [content, *content.get("translations", {}).values()]
+        told = [words.get(key, "") for words in short for key in ("sms", "chat")]
+        return [content["title"], *told, *(text for line in content["lines"] for text in _told(line))]
     return [content["heading"], *content["paragraphs"], content["button"]]
 
 
-def _story(content: Mapping[str, Any]) -> dict[str, Any]:
+def _told(line: Mapping[str, Any]) -> list[str]:
+    """The words of a line in every language. News from before there were any has none."""
+    return [line["text"], *(words["text"] for words in line.get("translations", {}).values())]
+
+
+def in_language(line: Mapping[str, Any], language: str) -> dict[str, str]:
+    """``text`` and ``html`` of a line as a reader of ``language`` gets them, and ``language``, which they are in."""
+    words = line.get("translations", {}).get(language)
+    if words is None:
+        return {"text": line["text"], "html": line["html"], "language": LANGUAGES[0]}
+    return {"text": words["text"], "html": words["html"], "language": language}
+
+
+def _story(content: Mapping[str, Any], language: str) -> dict[str, Any]:
     lines = [
         {
             **line,
+            **in_language(line, language),
             "at": _moment(line["posted_at"]),
             "corrected": _moment(line["corrected_at"]) if line.get("corrected_at") else None,
             **_colour(line["phase"]),
@@ -303,17 +320,18 @@ def _story(content: Mapping[str, Any]) -> dict[str, Any]:
         "badge": _colour(content["phase"]),
         "components": [{"name": name, "level": level, **_colour(level)} for name, level in content["components"]],
         "started": _moment(content["started_at"]),
+        "planned": [_moment(at) for at in content.get("planned") or ()],
         "promise": _moment(content["next_update_by"]) if content["next_update_by"] else None,
         "dark": _DARK,
     }
 
 
-def _letter(content: Mapping[str, Any]) -> dict[str, Any]:
+def _letter(content: Mapping[str, Any], language: str) -> dict[str, Any]:
     return {"letter": content, "dark": _DARK}
 
 
-def _digest_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {"stories": [_story(story) for story in content["stories"]], "dark": _DARK}
+def _digest_of(content: Mapping[str, Any], language: str) -> dict[str, Any]:
+    return {"stories": [_story(story, language) for story in content["stories"]], "dark": _DARK}
 
 
 _CONTEXTS = {"story": _story, "letter": _letter, "digest": _digest_of}

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Line:
-    """One update as a message shows it. Moments are ISO 8601, UTC; ``html`` is already harmless."""
+    """One update as a message shows it. Moments are ISO 8601, UTC; ``html`` is already harmless.
+
+    ``translations`` has the same words by language: ``{"de": {"text": …, "html": …}}``; a reader of a language
+    that is missing gets ``text`` and ``html``, which are in the first of ``compiler.LANGUAGES``.
+    """
 
     phase: str
     posted_at: str
     text: str
     html: str
     corrected_at: str | None = None
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,15 @@ class Story:
     components: tuple[tuple[str, str], ...]
     lines: tuple[Line, ...]
     sms: str = ""
+    #: For chat rooms; blank: they read the newest line.
+    chat: str = ""
+    #: What phones and rooms read in other languages: ``{"de": {"sms": …, "chat": …}}``; blank as above.
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: The body of a webhook (statuspage-v2.md 5.10) as JSON text, whose keys have an order; without ``meta``,
     #: which differs by endpoint.
     hook: str = ""
+    #: From when to when a maintenance is planned.
+    planned: tuple[str, str] | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,11 +8,9 @@ do not repeat it. In doubt no text is ever sent again (reliability.md 3.3).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from notifications.enums import Channel, Kind
 from notifications.lint import Unsendable, lint, lint_for
@@ -24,6 +22,7 @@ from notifications.stories import Story
 #: What Twilio takes in one message.
 LONGEST = 1600
 LEAVE = "Reply STOP to end"
+LEAVES = {"de": "Abmelden: STOP antworten"}
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,12 @@ class TextMould:
 
 
 def mould(channel: Channel, announcement_id: int, language: str) -> TextMould:
-    """The compiled text of an announcement: the frozen one, or made and frozen now. Raises Unsendable (R-111).
-
-    ``language`` changes nothing yet: operators write in one.
-    """
+    """The compiled text of an announcement: the frozen one, or made and frozen now. Raises Unsendable (R-111)."""
     announcement = Announcement.objects.select_related("brand").get(pk=announcement_id)
     wire = {"announcement": announcement, "channel": channel, "language": language}
     rendering = Rendering.objects.filter(**wire).first()
     if rendering is None:
-        text = compile_text(announcement, channel)
+        text = compile_text(announcement, channel, language)
         digest = hashlib.sha256(text.encode()).hexdigest()
         # Whoever freezes it first wins; the others send what was frozen.
         Rendering.objects.bulk_create([Rendering(**wire, parts=[text], slots=[], sha256=digest)], ignore_conflicts=True)
@@ -74,24 +70,35 @@ sms = partial(mould, Channel.SMS)
 whatsapp = partial(mould, Channel.WHATSAPP)
 
 
-def compile_text(announcement: Announcement, channel: Channel) -> str:
-    """The words of a text. Raises Unsendable (R-111)."""
-    is_news = announcement.kind != Kind.LETTER
+def compile_text(announcement: Announcement, channel: Channel, language: str = "en") -> str:
+    """The words of a text, as they are where nobody put them into ``language``. Raises Unsendable (R-111)."""
+    content, is_news = announcement.content, announcement.kind != Kind.LETTER
+    translated = content.get("translations", {}).get(language, {}).get("sms", "")
     return _words(
-        announcement.content, announcement.brand, channel, says_how_to_leave=is_news and announcement.seq == 1
+        translated or content.get("sms", ""),
+        announcement.brand,
+        channel,
+        leave=_leave(language, translated) if is_news and announcement.seq == 1 else "",
     )
 
 
-def preview(story: Story, brand: Brand, *, first: bool) -> Sms:
+def preview(story: Story, brand: Brand, *, first: bool, language: str = "en") -> Sms:
     """A story as an SMS, as it would go out; ``first``: nothing was told of its incident yet.
 
     Writes nothing. Raises Unsendable (R-111).
     """
-    return Sms(_words(story.as_json(), brand, Channel.SMS, says_how_to_leave=first))
+    translated = story.translations.get(language, {}).get("sms", "")
+    leave = _leave(language, translated) if first else ""
+    return Sms(_words(translated or story.sms, brand, Channel.SMS, leave=leave))
 
 
-def _words(content: Mapping[str, Any], brand: Brand, channel: Channel, *, says_how_to_leave: bool) -> str:
-    said = str(content.get("sms", "")).strip()
+def _leave(language: str, translated: str) -> str:
+    """How to leave, in the language of the words it stands under."""
+    return LEAVES.get(language, LEAVE) if translated else LEAVE
+
+
+def _words(said: str, brand: Brand, channel: Channel, *, leave: str) -> str:
+    said = said.strip()
     if not said:
         raise Unsendable(["There are no words for a phone."])
     lint([said])
@@ -99,14 +106,14 @@ def _words(content: Mapping[str, Any], brand: Brand, channel: Channel, *, says_h
     text = said if brand.name.casefold() in said.casefold() else f"{brand.name}: {said}"
     if channel == Channel.SMS:
         text = plainly(text)
-    if says_how_to_leave:
-        text = _with_leave(text, channel)
+    if leave:
+        text = _with_leave(text, leave, channel)
     if len(text) > LONGEST:
         raise Unsendable([f"A text has at most {LONGEST} characters; this has {len(text)}."])
     return text
 
 
-def _with_leave(text: str, channel: Channel) -> str:
-    longer = f"{text}\n{LEAVE}"
+def _with_leave(text: str, leave: str, channel: Channel) -> str:
+    longer = f"{text}\n{leave}"
     fits = channel != Channel.SMS or Sms(longer).segments == Sms(text).segments
     return longer if fits and len(longer) <= LONGEST else text

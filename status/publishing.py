@@ -7,23 +7,27 @@ notice's updates.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
 
 from notifications import outbox
 from notifications.enums import Channel, Kind
-from notifications.models import Brand, Topic
+from notifications.models import Brand
 from notifications.outbox import Line, Story
-from status import changes, ledger, reading
+from status import changes, ledger, reach, reading
 from status.enums import OVER, Level, NoticeKind, Phase, PublicImpact
 from status.markup import Words, render
 from status.models import Component, Notice, NoticeUpdate
+from status.models.notices import Window
 from status.page import press, statuspage
 from status.page.statuspage import Board
+from status.reading import Told
+from status.translations import Translation, from_store, in_short, of_line, of_story, to_store
 
 SMS_LENGTH = 480
+CHAT_LENGTH = 1000
 #: What stands in the subject in place of the phase when words were only corrected.
 CORRECTION = "Correction"
 
@@ -32,59 +36,21 @@ CORRECTION = "Correction"
 class Draft:
     """Words before they are published: what the preview shows and what publishing writes.
 
-    ``body`` is Markdown; ``sms`` blank: made from title, phase and words. ``next_update_by``
-    (UTC) None: says that there is no fixed time for the next update (R-1301).
+    ``body`` is Markdown; ``sms`` blank: made from title, phase and words; ``chat`` blank: rooms read the
+    words, too. ``next_update_by`` (UTC) None: says that there is no fixed time for the next update (R-1301).
+    ``translations`` are whole: a language that is missing reads the original.
     """
 
     phase: Phase
     body: str
     sms: str = ""
     next_update_by: datetime | None = None
+    chat: str = ""
+    translations: Mapping[str, Translation] = field(default_factory=dict)
 
     @property
     def words(self) -> Words:
         return render(self.body)
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Whom news of a notice concern: severity ``rank`` 1–4 or None, and ``topics`` (none: everybody)."""
-
-    rank: int | None
-    topics: list[Topic]
-
-
-def scope(notice: Notice | None, rank: int | None, components: Iterable[Component]) -> Scope:
-    """The scope of the next news: as wide as what was told before, so that nobody misses the end (R-804).
-
-    A component's group is concerned with it: whoever chose the group chose its later members too.
-    """
-    topics = [topic for component in components for topic in topics_of(component)]
-    if notice is None or not notice.told_channels:
-        return Scope(rank, list(dict.fromkeys(topics)))
-    if topics and not notice.told_everybody:
-        # A component may have left its group since.
-        topics += Topic.objects.filter(announcements__lane=notice.lane)
-    told_rank = min(rank, notice.told_rank) if rank and notice.told_rank else None
-    return Scope(told_rank, [] if notice.told_everybody else list(dict.fromkeys(topics)))
-
-
-def ways(notice: Notice | None, channels: Collection[str] | None, *, over: bool) -> list[str] | None:
-    """By which channels the next news go: at least by those that were told before, so that nobody misses the end.
-
-    None: by every one. Empty: nobody is told, which is not possible once it is ``over`` and anybody was told.
-    """
-    if channels is None:
-        return None
-    wanted = {*channels, *(notice.told_channels if notice and (channels or over) else ())}
-    # What goes to all of a channel needs no narrower way.
-    return sorted(name for name in wanted if ":" not in name or name.partition(":")[0] not in wanted)
-
-
-def topics_of(component: Component) -> list[Topic]:
-    """What is concerned when the component is: its own topic, and its group's."""
-    group = component.group
-    return [component.topic, group.topic] if group and group.topic else [component.topic]
 
 
 @transaction.atomic
@@ -101,11 +67,13 @@ def publish(
     started_at: datetime,
     at: datetime,
     channels: Collection[str] | None = None,
+    planned: Window | None = None,
 ) -> Notice:
     """Open a notice with its first update and let ``source`` hold the components down (R-207).
 
     ``channels`` are those it is told by, as ``SubscriberQuerySet.by_channels`` reads them; None: every
-    one; empty: only the public book is written (imports, and operators who say so).
+    one; empty: only the public book is written (imports, and operators who say so). ``planned`` is the
+    window of a maintenance.
     """
     notice = Notice.objects.create(
         kind=kind,
@@ -116,6 +84,8 @@ def publish(
         impact=PublicImpact.of(Level.gravest(levels.values())),
         phase=draft.phase,
         started_at=started_at,
+        planned_from=planned and planned[0],
+        planned_until=planned and planned[1],
         published_at=at,
         updated_at=at,
     )
@@ -137,7 +107,7 @@ def post(
     """Post an update: the words, the phase, the promise of the next one (R-206, R-1301).
 
     ``ended_at`` (default ``at``) is when it stopped to hurt, for an update that says it is over (R-1302).
-    ``channels`` as for ``publish``; those that were told before are told again, see ``ways``.
+    ``channels`` as for ``publish``; those that were told before are told again, see ``reach.ways``.
     """
     update = _write(notice, draft, at=at)
     if notice.resolved_at and draft.phase not in OVER:
@@ -151,26 +121,34 @@ def post(
     notice.next_update_by = None if draft.phase in OVER else draft.next_update_by
     notice.updated_at = at
     notice.save()
-    _announce(notice, draft, at=at, channels=ways(notice, channels, over=draft.phase in OVER))
+    _announce(notice, draft, at=at, channels=reach.ways(notice, channels, over=draft.phase in OVER))
     press.soon(notice)
     return update
 
 
 @transaction.atomic
-def correct(update: NoticeUpdate, body: str, *, at: datetime, channels: Collection[str] | None = ()) -> NoticeUpdate:
+def correct(
+    update: NoticeUpdate,
+    body: str,
+    *,
+    at: datetime,
+    channels: Collection[str] | None = (),
+    translations: Mapping[str, Translation] | None = None,
+) -> NoticeUpdate:
     """Replace the words of an update; the old ones stay in the book, the public reads the new (R-205).
 
-    With ``channels`` it is announced as a correction, with where the notice stands now. Raises
-    ``ValueError`` when the update was corrected before: the newest of the chain is corrected.
+    With ``channels`` it is announced as a correction, with where the notice stands now. Languages without
+    corrected ``translations`` read the corrected original: no old words are left. Raises ``ValueError``
+    when the update was corrected before: the newest of the chain is corrected.
     """
     if hasattr(update, "corrected_by"):
         raise ValueError("This update has been corrected already; correct its newest words.")
     notice = update.notice
-    draft = Draft(Phase(update.phase), body, next_update_by=update.next_update_by)
+    draft = Draft(Phase(update.phase), body, next_update_by=update.next_update_by, translations=translations or {})
     corrected = _write(notice, draft, at=at, corrects=update)
     notice.updated_at = at
     notice.save(update_fields=["updated_at"])
-    by = ways(notice, channels, over=False)
+    by = reach.ways(notice, channels, over=False)
     _announce(notice, _present(notice), at=at, channels=by, headline=CORRECTION)
     press.soon(notice)
     return corrected
@@ -205,12 +183,46 @@ def rerank(notice: Notice, rank: int, *, at: datetime) -> None:
     notice.save(update_fields=["rank", "updated_at"])
 
 
+@transaction.atomic
+def plan(notice: Notice, window: Window, *, started_at: datetime) -> None:
+    """The window of a maintenance, and when it begins or began; call before ``post``, which reports it."""
+    notice.planned_from, notice.planned_until = window
+    notice.started_at = started_at
+    notice.save(update_fields=["planned_from", "planned_until", "started_at"])
+
+
+@transaction.atomic
+def retime(notice: Notice, *, started_at: datetime, ended_at: datetime | None, at: datetime) -> None:
+    """When it really happened was corrected (R-1302). Nobody is told of it: the page says the new times."""
+    notice.started_at, notice.updated_at = started_at, at
+    if notice.resolved_at:
+        notice.ended_at = ended_at
+    notice.save(update_fields=["started_at", "ended_at", "updated_at"])
+    press.soon(notice)
+
+
 def draft_story(
-    draft: Draft, *, title: str, reference: str, started_at: datetime, levels: Mapping[Component, Level], at: datetime
+    draft: Draft,
+    *,
+    title: str,
+    reference: str,
+    started_at: datetime,
+    levels: Mapping[Component, Level],
+    at: datetime,
+    planned: Window | None = None,
 ) -> Story:
     """What subscribers would read if this were published now as a new notice; writes nothing (R-206)."""
     line = _draft_line(draft, at)
-    return _story(draft, title=title, reference=reference, started_at=started_at, levels=levels, lines=[line], url="")
+    return _story(
+        draft,
+        title=title,
+        reference=reference,
+        started_at=started_at,
+        levels=levels,
+        lines=[line],
+        url="",
+        planned=planned,
+    )
 
 
 def draft_update_story(notice: Notice, draft: Draft, *, levels: Mapping[Component, Level], at: datetime) -> Story:
@@ -219,7 +231,9 @@ def draft_update_story(notice: Notice, draft: Draft, *, levels: Mapping[Componen
     return _notice_story(notice, draft, levels, lines)
 
 
-def draft_correction_story(update: NoticeUpdate, body: str, *, at: datetime) -> Story:
+def draft_correction_story(
+    update: NoticeUpdate, body: str, *, at: datetime, translations: Mapping[str, Translation] | None = None
+) -> Story:
     """What subscribers would read if ``update`` had these words now; writes nothing (R-205, R-206)."""
     notice, words = update.notice, render(body)
     posted = list(notice.updates.all())
@@ -233,9 +247,10 @@ def draft_correction_story(update: NoticeUpdate, body: str, *, at: datetime) -> 
         posted_at=at,
         next_update_by=update.next_update_by,
         corrects=update,
+        translations=to_store(translations or {}),
     )
     told = reading.told([*posted, better])
-    draft = Draft(Phase(notice.phase), told[0].body, next_update_by=notice.next_update_by)
+    draft = _standing(notice, told[0])
     return _notice_story(notice, draft, _levels(notice, ledger.levels()), [line.as_line() for line in told])
 
 
@@ -270,6 +285,8 @@ def _write(notice: Notice, draft: Draft, *, at: datetime, corrects: NoticeUpdate
         html=words.html,
         text=words.text,
         sms=draft.sms,
+        chat=draft.chat,
+        translations=to_store(draft.translations),
         posted_at=at,
         next_update_by=None if draft.phase in OVER else draft.next_update_by,
         affected=corrects.affected if corrects else _affected(notice, posted),
@@ -295,8 +312,12 @@ def _affected(notice: Notice, last: NoticeUpdate | None) -> list[dict[str, str]]
 
 def _present(notice: Notice) -> Draft:
     """Where the notice stands now, in its newest words."""
-    newest = reading.told(notice.updates.all())[0]
-    return Draft(Phase(notice.phase), newest.body, next_update_by=notice.next_update_by)
+    return _standing(notice, reading.told(notice.updates.all())[0])
+
+
+def _standing(notice: Notice, newest: Told) -> Draft:
+    said = from_store(newest.translations)
+    return Draft(Phase(notice.phase), newest.body, next_update_by=notice.next_update_by, translations=said)
 
 
 def _levels(notice: Notice, held: Mapping[int, Level]) -> dict[Component, Level]:
@@ -316,8 +337,8 @@ def _announce(notice: Notice, draft: Draft, *, at: datetime, channels: list[str]
         _notice_story(notice, draft, levels, [update.as_line() for update in told]),
         hook=statuspage.incident_event(notice, told, levels, board),
     )
-    reach = scope(notice, notice.rank, levels)
-    notice.told_rank, notice.told_everybody = reach.rank, not reach.topics
+    concerned = reach.scope(notice, notice.rank, levels)
+    notice.told_rank, notice.told_everybody = concerned.rank, not concerned.topics
     notice.told_channels = list(Channel.values) if channels is None else channels
     notice.save(update_fields=["told_rank", "told_everybody", "told_channels"])
     outbox.announce(
@@ -325,9 +346,9 @@ def _announce(notice: Notice, draft: Draft, *, at: datetime, channels: list[str]
         subject=subject(notice.brand, story, headline),
         lane=notice.lane,
         kind=Kind.MAINTENANCE if notice.kind == NoticeKind.MAINTENANCE else Kind.INCIDENT,
-        rank=reach.rank,
+        rank=concerned.rank,
         brand=notice.brand,
-        topics=reach.topics,
+        topics=concerned.topics,
         at=at,
         channels=channels,
     )
@@ -344,6 +365,7 @@ def _notice_story(notice: Notice, draft: Draft, levels: Mapping[Component, Level
         levels=levels,
         lines=lines,
         url=reading.permalink(notice),
+        planned=notice.window,
     )
 
 
@@ -356,6 +378,7 @@ def _story(
     levels: Mapping[Component, Level],
     lines: Iterable[Line],
     url: str,
+    planned: Window | None,
 ) -> Story:
     promise = None if draft.phase in OVER or draft.next_update_by is None else draft.next_update_by.isoformat()
     return Story(
@@ -368,20 +391,13 @@ def _story(
         next_update_by=promise,
         components=tuple((component.name, level.label) for component, level in levels.items()),
         lines=tuple(lines),
-        sms=draft.sms or _short(title, draft, url),
+        planned=(planned[0].isoformat(), planned[1].isoformat()) if planned else None,
+        sms=draft.sms or in_short(draft.phase, title, draft.words.text, url, SMS_LENGTH),
+        chat=draft.chat,
+        translations=of_story(draft.translations, draft.phase, title, url, SMS_LENGTH),
     )
 
 
 def _draft_line(draft: Draft, at: datetime) -> Line:
-    words = draft.words
-    return Line(draft.phase.label, at.isoformat(), words.text, words.html)
-
-
-def _short(title: str, draft: Draft, url: str) -> str:
-    """The words of a text message when the operator wrote none: as much as fits, then the address."""
-    told = f"{draft.phase.label}: {title}. {' '.join(draft.words.text.split())}"
-    room = SMS_LENGTH - len(url) - 1
-    if len(told) > room:
-        # Three full stops: their one character would cost a text half of its room.
-        told = told[: room - 3].rsplit(" ", 1)[0] + "..."
-    return f"{told} {url}".strip()
+    words, said = draft.words, of_line(to_store(draft.translations))
+    return Line(draft.phase.label, at.isoformat(), words.text, words.html, translations=said)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
 
 from notifications.outbox import Line
+from status import translations
 from status.enums import Phase
 from status.models import Notice, NoticeUpdate
+from status.translations import Stored
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,13 @@ class Told:
     next_update_by: datetime | None
     #: Of the first posting, as ``NoticeUpdate.affected``.
     affected: list[dict[str, str]]
+    #: Of the newest words; what was corrected without them is read in the original.
+    translations: Stored = field(default_factory=dict)
 
     def as_line(self) -> Line:
         corrected = self.corrected_at.isoformat() if self.corrected_at else None
-        return Line(self.phase.label, self.posted_at.isoformat(), self.text, self.html, corrected)
+        said = translations.of_line(self.translations)
+        return Line(self.phase.label, self.posted_at.isoformat(), self.text, self.html, corrected, said)
 
 
 def told(updates: Iterable[NoticeUpdate]) -> list[Told]:
@@ -57,6 +62,7 @@ def _as_told(root: NoticeUpdate, newest: NoticeUpdate) -> Told:
         body=newest.body,
         next_update_by=newest.next_update_by,
         affected=root.affected,
+        translations=newest.translations,
     )
 
 

@@ -28,7 +28,6 @@ from notifications.channels.services import SERVICES
 from notifications.channels.talk import Talk, take_over
 from notifications.channels.webhook import place
 from notifications.channels.wording import Note
-from notifications.compiler import LANGUAGES
 from notifications.egress import Client
 from notifications.enums import Channel, Doubt
 from notifications.models import Announcement, Endpoint, Rendering
@@ -95,10 +94,10 @@ def mould(channel: Channel) -> Callable[[int, str], Mould]:
 
     def compiled(announcement_id: int, language: str) -> Mould:
         announcement = Announcement.objects.select_related("brand").get(pk=announcement_id)
-        wire = {"announcement": announcement, "channel": channel, "language": LANGUAGES[0]}
+        wire = {"announcement": announcement, "channel": channel, "language": language}
         rendering = Rendering.objects.filter(**wire).first()
         if rendering is None:
-            part = json.dumps(wording.note(announcement).as_json(), ensure_ascii=False)
+            part = json.dumps(wording.note(announcement, channel, language).as_json(), ensure_ascii=False)
             digest = hashlib.sha256(part.encode()).hexdigest()
             Rendering.objects.bulk_create(
                 [Rendering(**wire, parts=[part], slots=[], sha256=digest)], ignore_conflicts=True

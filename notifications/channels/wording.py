@@ -14,7 +14,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils import translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+
 from notifications.channels.services import Service
+from notifications.compiler import LANGUAGES, in_language, subject_in
 from notifications.enums import Channel
 from notifications.models import Announcement
 
@@ -25,6 +30,8 @@ _X_SINGLE = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 #: Words that make a room's software call people, whoever wrote them.
 _CALL = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)|<(?=[!@#/A-Za-z])", re.I)
 _NOTHING = "\u200b"
+#: A day within a sentence, as Django's ``date`` writes it.
+_DAYS = {"en": r"\o\n j F", "de": r"\a\m j. F"}
 
 
 @dataclass(frozen=True)
@@ -55,16 +62,24 @@ class Words:
     body: str
 
 
-def note(announcement: Announcement) -> Note:
-    """The newest of a story; a letter has nothing to tell a room and raises ``KeyError``."""
+def note(announcement: Announcement, channel: Channel = Channel.CHAT, language: str = LANGUAGES[0]) -> Note:
+    """The newest of a story: the words for rooms where there are any, otherwise what everybody reads.
+
+    All of it is in ``language`` where the newest words are. A letter has nothing to tell a room and raises
+    ``KeyError``.
+    """
     told = announcement.content
-    newest = told["lines"][0] if told["lines"] else None
+    newest = in_language(told["lines"][0], language) if told["lines"] else {"text": "", "language": LANGUAGES[0]}
+    spoken = newest["language"]
+    short = told if spoken == LANGUAGES[0] else told.get("translations", {}).get(spoken, {})
+    with translation.override(spoken):
+        phase = gettext(told["phase"])
     return Note(
         brand=announcement.brand.name,
-        subject=announcement.subject,
-        title=f"{told['phase']}: {told['title']}",
-        text=newest["text"].strip() if newest else "",
-        promise=_promise(told["next_update_by"], announcement.published_at),
+        subject=subject_in(announcement, spoken),
+        title=f"{phase}: {told['title']}",
+        text=(channel == Channel.CHAT and short.get("chat", "").strip()) or newest["text"].strip(),
+        promise=_promise(told["next_update_by"], announcement.published_at, spoken),
         link=told["url"],
         severity=_severity(announcement, over=told["over"]),
         lane=announcement.lane,
@@ -137,12 +152,16 @@ def _is_single(point: int) -> bool:
     return any(first <= point <= last for first, last in _X_SINGLE)
 
 
-def _promise(next_update_by: str | None, published_at: datetime) -> str:
+def _promise(next_update_by: str | None, published_at: datetime, language: str = LANGUAGES[0]) -> str:
     if next_update_by is None:
         return ""
     at = datetime.fromisoformat(next_update_by)
-    day = "" if at.date() == published_at.astimezone(at.tzinfo).date() else f" on {at.day} {at:%B}"
-    return f"Next update by {at:%H:%M} UTC{day}."
+    is_today = at.date() == published_at.astimezone(at.tzinfo).date()
+    with translation.override(language):
+        said = f"{gettext('Next update by')} {at:%H:%M} UTC"
+        if is_today:
+            return f"{said}."
+        return f"{said} {date_format(at, _DAYS.get(language, _DAYS[LANGUAGES[0]]))}."
 
 
 def _severity(announcement: Announcement, *, over: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -9,6 +11,9 @@ from notifications.models import Brand
 from status.enums import NoticeKind, Phase, PublicImpact
 
 from .components import Component, new_public_id
+
+#: From when to when a maintenance is planned (UTC).
+Window = tuple[datetime, datetime]
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -77,6 +82,11 @@ class Notice(models.Model):
         return f"{self.reference} {self.title}"
 
     @property
+    def window(self) -> Window | None:
+        """When it is or was planned; None: it is no maintenance, or nobody said until when."""
+        return (self.planned_from, self.planned_until) if self.planned_from and self.planned_until else None
+
+    @property
     def lane(self) -> str:
         """The lane of every message about it; the order holds over reopenings, so it stays the same (F12)."""
         return f"notice:{self.public_id}"
@@ -97,6 +107,10 @@ class NoticeUpdate(models.Model):
     html = models.TextField(help_text="The body made harmless, as the page and the mail show it.")
     text = models.TextField(help_text="The body without markup, for plain mail.")
     sms = models.CharField(max_length=480, blank=True)
+    #: What chat rooms read; blank: the words above.
+    chat = models.TextField(max_length=1000, blank=True, default="")
+    #: The same words in other languages, as ``status.translations.Stored``.
+    translations = models.JSONField(default=dict, blank=True)
     #: When it was said, by our clock.
     posted_at = models.DateTimeField()
     #: What it says about the next update; None: it says that there is no fixed time.
