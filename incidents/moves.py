@@ -6,6 +6,7 @@ twice changes nothing the second time (F11).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -36,6 +37,14 @@ STAMPS: dict[State, tuple[str, ...]] = {
 
 class NotAllowed(Exception):
     """The incident is not in a state in which this can be said; the text says why, for people."""
+
+
+class Contradicted(NotAllowed):
+    """It would make the two books belie each other, and nobody said why all the same (R-1303)."""
+
+    def __init__(self, concerns: Iterable[str]) -> None:
+        self.concerns = list(concerns)
+        super().__init__(" ".join(self.concerns))
 
 
 class Changed(Exception):
@@ -94,10 +103,10 @@ def move(incident: Incident, state: State, *, at: datetime) -> None:
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()} already or cannot become so.")
     if incident.state == State.MITIGATED and state == State.ACKNOWLEDGED:
         # The fix failed; the timeline keeps when it was believed to work.
-        incident.mitigated_at = None
+        incident.mitigated_at = incident.verified_at = None
     incident.state = state
     for stamp in STAMPS[state]:
         if getattr(incident, stamp) is None:
             setattr(incident, stamp, at)
     # A merged one says into what in the same statement, as the database demands.
-    incident.save(update_fields=["state", "mitigated_at", "merged_into", *STAMPS[state]])
+    incident.save(update_fields=["state", "mitigated_at", "verified_at", "merged_into", *STAMPS[state]])

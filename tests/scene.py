@@ -63,17 +63,19 @@ def severity(
     duties: list[dict[str, Any]] | None = None,
     mail: Setting | None = Setting.ON,
     grid: dict[str, Setting] | None = None,
+    watch: int | None = None,
     **changes: Any,
 ) -> Severity:
     """A level of a policy of its own, in force. ``duties`` default to those of B's P0.
 
     ``mail`` is its grid's cell for news by e-mail, ``grid`` holds the others by name: ``webhook:enterprise``.
+    ``watch``: minutes that a verified fix is watched (R-214).
     """
     policy, _ = Policy.objects.get_or_create(slug=f"policy-{code.lower()}", defaults={"name": f"Policy of {code}"})
     found = Severity.objects.filter(version__policy=policy, code=code).first()
     if found:
         return found
-    version = PolicyVersion.objects.create(policy=policy, number=1)
+    version = PolicyVersion.objects.create(policy=policy, number=1, watch_minutes=watch)
     values = {"label": code, "meaning": "Everything is down.", "publicity": Publicity.ALWAYS} | changes
     made = Severity.objects.create(version=version, rank=rank, code=code, **values)
     for duty in P0_DUTIES if duties is None else duties:

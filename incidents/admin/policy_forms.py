@@ -128,14 +128,18 @@ class VersionForm(CleanText):
 
     class Meta:
         model = PolicyVersion
-        fields = ("remark", "work_zone", "work_days", "work_start", "work_end", "holiday_country")
+        fields = ("remark", "work_zone", "work_days", "work_start", "work_end", "holiday_country", "watch_minutes")
         labels = {
             "work_zone": "Time zone",
             "work_start": "Work begins",
             "work_end": "Work ends",
             "holiday_country": "Public holidays of",
         }
-        help_texts = {"holiday_country": "A country's code like DE. Blank: no public holidays."}
+            "watch_minutes": "Watch before resolved",
+        }
+        help_texts = {
+            "holiday_country": "A country's code like DE. Blank: no public holidays.",
+            "watch_minutes": "Minutes from a verified fix until “resolved” is suggested. Blank: it is not watched.",
         widgets = {"remark": UnfoldAdminExpandableTextareaWidget}
 
     def clean_work_zone(self) -> str:

@@ -90,6 +90,7 @@ class PolicyVersionAdmin(Hidden):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+        ("Before an incident is resolved", {"fields": ("watch_minutes",)}),
 
     def has_change_permission(self, request: HttpRequest, obj: PolicyVersion | None = None) -> bool:
         return (obj is None or obj.is_draft) and bool(super().has_change_permission(request, obj))

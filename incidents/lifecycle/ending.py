@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from incidents import clock, letters, timeline
+from incidents import clock, guard, letters, timeline
 from incidents.enums import DutyKind, State, Verb
 from incidents.models import Incident
 from incidents.moves import UNSEEN, Ask, NotAllowed, move, take
@@ -18,6 +18,8 @@ from status.enums import Level, Phase
 from status.models import Component
 from status.publishing import Draft
 
+from .finding import Findings, write_findings
+from .overriding import weigh
 from .speaking import publish, ways_of
 
 
@@ -32,19 +34,27 @@ def resolve(
     ended_at: datetime | None = None,
     channels: Collection[str] | None = None,
     letter: str | None = None,
+    findings: Findings | None = None,
+    override: str = "",
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is over: components come back unless another incident holds them down (R-207).
 
     ``ended_at`` (default ``at``) is when it stopped to hurt; it may lie before we say so (R-1302),
-    but not before the present round of trouble began.
+    but not before the present round of trouble began. ``findings`` decide what is owed afterwards.
+    Raises ``Contradicted`` without an ``override`` while components stay down or the watch lasts
+    (R-1303, R-214).
     """
     incident = take(incident, ask)
+    concerns = guard.before_resolving(incident, at)
     if ended_at and ended_at < incident.round_began_at:
         raise NotAllowed(f"It cannot have stopped hurting before {incident.round_began_at:%H:%M} UTC, when it began.")
     move(incident, State.RESOLVED, at=at)
+    weigh(incident, concerns, override, by=by, at=at)
     incident.ended_at = ended_at or at
     incident.save(update_fields=["ended_at"])
+    if findings:
+        write_findings(incident, findings, by=by, at=at)
     clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
@@ -72,22 +82,28 @@ def reopen(
     at: datetime,
     channels: Collection[str] | None = None,
     letter: str | None = None,
+    override: str = "",
     ask: Ask = UNSEEN,
 ) -> Incident:
-    """Say that it is back: same incident, same page, same thread of messages (R-201)."""
+    """Say that it is back: same incident, same page, same thread of messages (R-201).
+
+    Raises ``Contradicted`` as ``post_update`` does.
+    """
     incident = take(incident, ask)
     if incident.state not in (State.RESOLVED, State.CLOSED):
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; it cannot be reopened.")
     move(incident, State.ACKNOWLEDGED, at=at)
-    incident.mitigated_at = incident.ended_at = incident.resolved_at = incident.closed_at = None
+    over = ("mitigated_at", "verified_at", "ended_at", "resolved_at", "closed_at")
+    for stamp in over:
+        setattr(incident, stamp, None)
     incident.reopened_at = at
-    incident.save(update_fields=["mitigated_at", "ended_at", "resolved_at", "closed_at", "reopened_at"])
+    incident.save(update_fields=[*over, "reopened_at"])
     if draft.phase == Phase.MONITORING:
         move(incident, State.MITIGATED, at=at)
     timeline.record(incident, Verb.REOPENED, by=by, at=at, words=draft.body, token=ask.token)
     clock.drop(incident, *clock.AFTERWARDS, at=at, remark="Reopened.")
     if incident.notice:
-        publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter)
+        publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override)
     else:
         clock.open_duties(incident, at=at)
     return incident

@@ -7,11 +7,13 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from incidents import clock, timeline
+from incidents import clock, guard, timeline
 from incidents.enums import DutyKind, State, Verb
 from incidents.models import Incident, Severity
-from incidents.moves import UNSEEN, Ask, move, refuse_unless_open, take
+from incidents.moves import UNSEEN, Ask, NotAllowed, move, refuse_unless_open, take
 from status import publishing
+
+from .overriding import weigh
 
 
 @transaction.atomic
@@ -22,15 +24,18 @@ def change_severity(
     reason: str,
     by: User | None,
     at: datetime,
+    override: str = "",
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Judge it differently, perhaps by another policy; clocks are planned anew (R-109).
 
     ``clock.compare`` shows beforehand what this does. Raises ``NotAllowed`` once it is over: a
-    finished incident keeps the policy it was judged by (R-102).
+    finished incident keeps the policy it was judged by (R-102). Raises ``Contradicted`` without an
+    ``override`` where the page would stay green beside the gravest level (R-1303).
     """
     incident = take(incident, ask)
     refuse_unless_open(incident, "change the severity")
+    weigh(incident, guard.before_judging(incident, severity), override, by=by, at=at)
     was, incident.severity = incident.severity, severity
     incident.save(update_fields=["severity"])
     timeline.record(
@@ -68,4 +73,18 @@ def mitigate(
     timeline.record(incident, Verb.MITIGATED, by=by, at=at, words=words, happened_at=happened_at, token=ask.token)
     clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
     clock.open_duties(incident, at=at)
+    return incident
+
+
+@transaction.atomic
+def verify(incident: Incident, *, words: str, by: User | None, at: datetime, ask: Ask = UNSEEN) -> Incident:
+    """Say that the fix works: the watch before "resolved" begins, anew if it was verified before (R-214)."""
+    incident = take(incident, ask)
+    if incident.state != State.MITIGATED:
+        raise NotAllowed(
+            f"{incident.reference} is {incident.get_state_display().lower()}; a fix is verified once it is mitigated."
+        )
+    incident.verified_at = at
+    incident.save(update_fields=["verified_at"])
+    timeline.record(incident, Verb.VERIFIED, by=by, at=at, words=words, token=ask.token)
     return incident

@@ -36,6 +36,7 @@ def declare(
     origin: Origin = Origin.STAFF,
     channels: Collection[str] | None = None,
     letter: str | None = None,
+    override: str = "",
     token: UUID | None = None,
 ) -> Incident:
     """Say that something is wrong: takes the next number and, with a ``draft``, publishes it at once.
@@ -43,7 +44,8 @@ def declare(
     Without a draft nothing is said in public and no component moves. ``channels`` are those it is told
     by (``publishing.publish``), None: those the policy says, see ``grid``; ``letter`` are the words to
     contacts of Enterprise customers (``letters.letter``), empty: none, None: as the policy says. All moments are UTC;
-    ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``.
+    ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``; ``Contradicted`` without an
+    ``override`` where the page would stay green beside the gravest level (R-1303).
     """
     number = _next_number(at.year)
     refuse_replay(token)
@@ -66,7 +68,7 @@ def declare(
         if draft.phase == Phase.MONITORING:
             move(incident, State.MITIGATED, at=at)
             clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
-        publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter)
+        publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override)
     return incident
 
 

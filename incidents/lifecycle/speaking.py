@@ -9,14 +9,16 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from incidents import clock, grid, letters, timeline
-from incidents.enums import OPEN, DutyKind, State, Verb
+from incidents import clock, grid, guard, letters, timeline
+from incidents.enums import DutyKind, State, Verb
 from incidents.models import Incident
 from incidents.moves import UNSEEN, Ask, NotAllowed, move, refuse_unless_open, take
 from status import ledger, publishing
 from status.enums import Level, NoticeKind, Phase
 from status.models import Component, NoticeUpdate
 from status.publishing import Draft
+
+from .overriding import weigh
 
 
 @transaction.atomic
@@ -29,12 +31,13 @@ def post_update(
     at: datetime,
     channels: Collection[str] | None = None,
     letter: str | None = None,
+    override: str = "",
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say something in public, set the components, promise the next word (R-206, R-207, R-1301).
 
     The first public words of an incident open its notice. Monitoring means mitigated; going back
-    from there means that the fix failed.
+    from there means that the fix failed. Raises ``Contradicted`` without an ``override`` (R-1303).
     """
     incident = take(incident, ask)
     refuse_unless_open(incident, "post an update")
@@ -42,7 +45,7 @@ def post_update(
     if incident.state != target:
         move(incident, target, at=at)
         clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
-    publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, token=ask.token)
+    publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override, token=ask.token)
     return incident
 
 
@@ -86,25 +89,6 @@ def correct_update(
     return incident
 
 
-@transaction.atomic
-def note(
-    incident: Incident,
-    words: str,
-    *,
-    by: User | None,
-    at: datetime,
-    happened_at: datetime | None = None,
-    ask: Ask = UNSEEN,
-) -> Incident:
-    """Write something down for colleagues only. Never refused for being late: a note overwrites nothing."""
-    incident = take(incident, Ask(token=ask.token))
-    timeline.record(incident, Verb.NOTED, by=by, at=at, words=words, happened_at=happened_at, token=ask.token)
-    if incident.state in OPEN:
-        clock.meet(incident, DutyKind.INTERNAL_UPDATE, by=by, at=at)
-        clock.open_duties(incident, at=at)
-    return incident
-
-
 def publish(
     incident: Incident,
     draft: Draft,
@@ -114,10 +98,13 @@ def publish(
     at: datetime,
     channels: Collection[str] | None,
     letter: str | None,
+    override: str = "",
     token: UUID | None = None,
 ) -> None:
     """Write the words into the public book, and into the timeline that they were said."""
     channels = ways_of(incident, channels)
+    marks = _held_then(incident, levels)
+    weigh(incident, guard.before_publishing(incident.severity, incident.state, marks), override, by=by, at=at)
     if incident.notice is None:
         incident.notice = publishing.publish(
             draft,
@@ -155,3 +142,9 @@ def publish(
 
 def ways_of(incident: Incident, channels: Collection[str] | None) -> Collection[str]:
     return grid.chosen(grid.cells(incident.severity)) if channels is None else channels
+
+
+def _held_then(incident: Incident, levels: Mapping[Component, Level]) -> Collection[str]:
+    """What it will hold down once ``levels`` are set. One query, none before the first public words."""
+    held: dict[int, str] = dict(ledger.held_by(incident.source)) if incident.notice_id else {}
+    return (held | {component.pk: level for component, level in levels.items()}).values()

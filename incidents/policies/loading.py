@@ -103,6 +103,8 @@ def _write(preset: Mapping[str, Any], policy: Policy, *, by: User | None, at: da
         work_end=calendar["end"],
         holiday_country=calendar["country"],
     )
+        # A blank is not borrowed: only a playbook that names a watch has one.
+        watch_minutes=calendar.get("watch"),
     levels = Severity.objects.bulk_create(_severity(version, row) for row in preset["severities"])
     pairs = list(zip(levels, preset["severities"], strict=True))
     owners = preset["owners"]

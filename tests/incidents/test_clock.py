@@ -9,6 +9,7 @@ import pytest
 from incidents import clock, lifecycle
 from incidents.enums import Condition, DutyKind, Publicity, Start, Unit
 from incidents.models import Incident
+from status.enums import Level
 from tests import scene
 from tests.scene import NIGHT, minutes
 
@@ -32,7 +33,8 @@ def test_r107_between_target_and_hard_limit_a_duty_is_due_but_kept() -> None:
     incident, ann = scene.incident(public=False), scene.operator()
     row = incident.obligations.get(kind=DutyKind.FIRST_UPDATE)
     assert (row.due_at, row.limit_at) == (NIGHT + minutes(15), NIGHT + minutes(30))
-    lifecycle.post_update(incident, scene.draft(), levels={}, by=ann, at=NIGHT + minutes(30))
+    down = {scene.component(): Level.MAJOR}
+    lifecycle.post_update(incident, scene.draft(), levels=down, by=ann, at=NIGHT + minutes(30))
     row.refresh_from_db()
     assert row.kept is True
 
@@ -102,7 +104,8 @@ def test_r103_longer_than_four_hours_owes_a_review(lasted: int, owed: set[str]) 
 def test_reopening_takes_the_review_back_and_owes_the_resolution_again() -> None:
     ann = scene.operator()
     incident = lifecycle.resolve(scene.incident(), body="Fixed.", by=ann, at=NIGHT + minutes(10))
-    incident = lifecycle.reopen(incident, scene.draft("Back."), levels={}, by=ann, at=NIGHT + minutes(20))
+    down = {scene.component(): Level.MAJOR}
+    incident = lifecycle.reopen(incident, scene.draft("Back."), levels=down, by=ann, at=NIGHT + minutes(20))
     assert waiting(incident) == {
         DutyKind.PUBLIC_UPDATE: NIGHT + minutes(50),
         # "Resolve within" is counted from the reopening.
