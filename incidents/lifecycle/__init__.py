@@ -9,8 +9,11 @@ from incidents.moves import MOVES, AlreadyDone, Ask, Changed, Contradicted, NotA
 from .ending import close, mark_false_alarm, reopen, resolve
 from .finding import Findings, correct_times, judge
 from .judging import change_severity, mitigate, verify
+from .linking import link, merge, unlink
 from .opening import acknowledge, declare
+from .restricting import admit, lift, restrict
 from .speaking import correct_update, post_update
+from .staffing import assign, hand_over, take_role
 from .working import check, correct_note, note, try_mitigation
 
 __all__ = [
@@ -22,6 +25,8 @@ __all__ = [
     "Findings",
     "NotAllowed",
     "acknowledge",
+    "admit",
+    "assign",
     "change_severity",
     "check",
     "close",
@@ -29,13 +34,20 @@ __all__ = [
     "correct_times",
     "correct_update",
     "declare",
+    "hand_over",
     "judge",
+    "lift",
+    "link",
     "mark_false_alarm",
+    "merge",
     "mitigate",
     "note",
     "post_update",
     "reopen",
     "resolve",
+    "restrict",
+    "take_role",
     "try_mitigation",
+    "unlink",
     "verify",
 ]

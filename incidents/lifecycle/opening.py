@@ -18,6 +18,7 @@ from status.enums import Level, Phase
 from status.models import Component
 from status.publishing import Draft
 
+from . import restricting, staffing
 from .speaking import publish
 
 
@@ -37,6 +38,8 @@ def declare(
     channels: Collection[str] | None = None,
     letter: str | None = None,
     override: str = "",
+    restricted: bool = False,
+    public_title: str = "",
     token: UUID | None = None,
 ) -> Incident:
     """Say that something is wrong: takes the next number and, with a ``draft``, publishes it at once.
@@ -45,8 +48,11 @@ def declare(
     by (``publishing.publish``), None: those the policy says, see ``grid``; ``letter`` are the words to
     contacts of Enterprise customers (``letters.letter``), empty: none, None: as the policy says. All moments are UTC;
     ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``; ``Contradicted`` without an
-    ``override`` where the page would stay green beside the gravest level (R-1303).
+    ``override`` where the page would stay green beside the gravest level (R-1303). ``restricted``: a security
+    incident; outsiders read ``public_title``, which words for the public need (R-213).
     """
+    if restricted and draft and not public_title.strip():
+        raise NotAllowed("Say what outsiders read instead of the title.")
     number = _next_number(at.year)
     refuse_replay(token)
     incident = Incident.objects.create(
@@ -63,6 +69,8 @@ def declare(
     timeline.record(
         incident, Verb.DECLARED, by=by, at=at, token=token, severity=severity.short, policy=str(severity.version)
     )
+    if restricted:
+        restricting.begin(incident, public_title.strip(), by=by, at=at)
     clock.open_duties(incident, at=at)
     if draft:
         if draft.phase == Phase.MONITORING:
@@ -74,12 +82,16 @@ def declare(
 
 @transaction.atomic
 def acknowledge(incident: Incident, *, by: User | None, at: datetime, ask: Ask = UNSEEN) -> Incident:
-    """Say that somebody is working on it. What is over is reopened, not acknowledged."""
+    """Say that somebody is working on it: who says so commands it, unless somebody does (R-204).
+
+    What is over is reopened, not acknowledged.
+    """
     incident = take(incident, ask)
     if incident.state != State.DECLARED:
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; nothing is to acknowledge.")
     move(incident, State.ACKNOWLEDGED, at=at)
     timeline.record(incident, Verb.ACKNOWLEDGED, by=by, at=at, token=ask.token)
+    staffing.step_in(incident, by=by, at=at)
     clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
     clock.open_duties(incident, at=at)
     return incident
