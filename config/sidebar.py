@@ -52,6 +52,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 *_screen(request, "Templates", "edit_note", "incidents.updatetemplate"),
                 *_screen(request, "People", "group", "auth.user"),
                 *_screen(request, "Roles", "badge", "auth.group"),
+                *_screen(request, "How I am reached", "contact_phone", "notifications.colleague"),
             ],
         ),
     ]

@@ -2,6 +2,7 @@ from .audience import Contact, Customer, Follow, SignUp, Subscriber, Topic
 from .audit import AuditRun
 from .brand import Brand
 from .channel import ChannelState
+from .colleague import Colleague
 from .endpoint import Endpoint
 from .imports import ImportFile
 from .outbox import Announcement, Delivery, Rendering
@@ -14,6 +15,7 @@ __all__ = [
     "Brand",
     "ChannelState",
     "Code",
+    "Colleague",
     "Contact",
     "Customer",
     "Delivery",
