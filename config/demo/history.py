@@ -14,13 +14,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from incidents import clock, lifecycle
+from incidents import clock, lifecycle, maintenance
 from incidents.enums import Origin
-from incidents.models import Incident, Severity
+from incidents.models import Incident, Maintenance, Severity
 from notifications.models import Brand
-from status import ledger, publishing
-from status.enums import Level, NoticeKind, Phase
-from status.models import Component, Notice
+from status.enums import Level, Phase
+from status.models import Component
 from status.publishing import Draft
 
 FILE = Path(__file__).parent / "history.toml"
@@ -52,8 +51,8 @@ def tell(brand: Brand, components: Mapping[str, Component], people: Mapping[str,
     steps: list[Step] = []
     for story in written["stories"]:
         steps += _Trouble(stage, story).steps()
-    for number, plan in enumerate(written["maintenances"], start=1):
-        steps += _Maintenance(stage, plan, number).steps()
+    for plan in written["maintenances"]:
+        steps += _Maintenance(stage, plan).steps()
     for at, act in sorted(steps, key=lambda step: step[0]):
         if at <= now:
             act(at)
@@ -164,46 +163,38 @@ class _Trouble:
 
 @dataclass
 class _Maintenance:
-    """Planned work in the public book: announced, begun, done (R-501)."""
+    """Planned work, by the acts that say so: announced, begun, done (R-501)."""
 
     stage: Stage
     plan: Mapping[str, Any]
-    number: int
-    notice: Notice = field(init=False)
+    planned: Maintenance = field(init=False)
 
     def steps(self) -> Iterator[Step]:
         begins = _moment(self.plan, self.stage.now)
         yield begins - timedelta(days=self.plan["notice"]), lambda at: self._announce(begins, at)
         yield begins, self._begin
-        yield begins + timedelta(minutes=self.plan["minutes"]), self._end
-
-    @property
-    def _source(self) -> str:
-        return f"maintenance:{self.notice.reference}"
-
-    def _levels(self, level: Level) -> dict[Component, Level]:
-        return {self.stage.components[name]: level for name in self.plan["components"]}
+        yield begins + timedelta(minutes=self.plan["minutes"]), self._finish
 
     def _announce(self, begins: datetime, at: datetime) -> None:
-        self.notice = publishing.publish(
-            Draft(Phase.SCHEDULED, self.plan["announced"]),
-            kind=NoticeKind.MAINTENANCE,
-            reference=f"MNT-{at.year}-{self.number:04d}",
-            source="",
+        self.planned = maintenance.schedule(
             title=self.plan["title"],
-            rank=None,
+            severity=self.stage.severities["maintenance"],
             brand=self.stage.brand,
-            # Nothing is down yet: the components are named, not held.
-            levels=self._levels(Level.OPERATIONAL),
-            started_at=begins,
+            components=[self.stage.components[name] for name in self.plan["components"]],
+            planned_start_at=begins,
+            planned_end_at=begins + timedelta(minutes=self.plan["window"]),
+            what_changes=self.plan["changes"],
+            rollback_plan=self.plan["rollback"],
+            by=self.stage.people["commander"],
             at=at,
+            draft=Draft(Phase.SCHEDULED, self.plan["announced"]),
             channels=(),
         )
 
     def _begin(self, at: datetime) -> None:
-        publishing.set_levels(self.notice, self._source, self._levels(Level.MAINTENANCE), at=at)
-        publishing.post(self.notice, Draft(Phase.IN_PROGRESS, self.plan["started"]), at=at, channels=())
+        draft = Draft(Phase.IN_PROGRESS, self.plan["started"])
+        self.planned = maintenance.begin(self.planned, draft, by=self.stage.people["commander"], at=at, channels=())
 
-    def _end(self, at: datetime) -> None:
-        ledger.close_impacts(self._source, at=at)
-        publishing.post(self.notice, Draft(Phase.COMPLETED, self.plan["completed"]), at=at, channels=())
+    def _finish(self, at: datetime) -> None:
+        draft = Draft(Phase.COMPLETED, self.plan["completed"])
+        maintenance.finish(self.planned, draft, by=self.stage.people["commander"], at=at, channels=())
