@@ -15,9 +15,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from incidents import words, workhours
+from incidents import assistant, words, workhours
+from incidents.enums import Comparison, Fact
 from incidents.models import (
     Contradiction,
+    Criterion,
     Duty,
     Policy,
     PolicyVersion,
@@ -134,12 +136,12 @@ class VersionForm(CleanText):
             "work_start": "Work begins",
             "work_end": "Work ends",
             "holiday_country": "Public holidays of",
-        }
             "watch_minutes": "Watch before resolved",
         }
         help_texts = {
             "holiday_country": "A country's code like DE. Blank: no public holidays.",
             "watch_minutes": "Minutes from a verified fix until “resolved” is suggested. Blank: it is not watched.",
+        }
         widgets = {"remark": UnfoldAdminExpandableTextareaWidget}
 
     def clean_work_zone(self) -> str:
@@ -289,6 +291,32 @@ class DutyForm(CleanText):
             "audience",
             "note",
         )
+
+
+class CriterionForm(CleanText):
+    """A part of a rule (R-110): a comparison that its fact has, and a value that its fact can be."""
+
+    class Meta:
+        model = Criterion
+        fields = ("rule", "fact", "comparison", "value")
+        help_texts = {"rule": "", "value": ""}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("fact"):
+            return cleaned
+        fact, comparison = Fact(cleaned["fact"]), cleaned.get("comparison")
+        known = assistant.OF_WORDS if fact in assistant.VOCABULARY else assistant.OF_NUMBERS
+        if comparison and Comparison(comparison) not in known:
+            kind = "a word" if fact in assistant.VOCABULARY else "a number"
+            choice = ", ".join(f"“{one.label}”" for one in known)
+            self.add_error("comparison", f"“{fact.label}” is {kind}. Choose {choice}.")
+        if cleaned.get("value"):
+            try:
+                cleaned["value"] = assistant.stored(assistant.read(fact, cleaned["value"]))
+            except assistant.FactError as error:
+                self.add_error("value", str(error))
+        return cleaned
 
 
 class ContradictionForm(CleanText):

@@ -17,6 +17,7 @@ from incidents import policies
 from incidents.enums import Standing
 from incidents.models import (
     Contradiction,
+    Criterion,
     Duty,
     PolicyVersion,
     Severity,
@@ -70,6 +71,17 @@ class DutyInline(DraftInline, StackedInline):
     )
 
 
+class CriterionInline(DraftInline, TabularInline):
+    """Rules of the severity assistant (R-110): parts of one number must all hold, one number is enough."""
+
+    model = Criterion
+    form = forms.CriterionForm
+    fields = ("rule", "fact", "comparison", "value")
+    hide_title = True
+    verbose_name = "part of a rule"
+    verbose_name_plural = "proposed by the assistant when"
+
+
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(Hidden):
     form = forms.VersionForm
@@ -78,6 +90,7 @@ class PolicyVersionAdmin(Hidden):
     fieldsets = (
         (None, {"fields": ("remark",)}),
         ("Working hours", {"fields": ("work_days", ("work_start", "work_end"), ("work_zone", "holiday_country"))}),
+        ("Before an incident is resolved", {"fields": ("watch_minutes",)}),
     )
     actions = None
     actions_detail = ("channels", "put_in_force")
@@ -90,7 +103,6 @@ class PolicyVersionAdmin(Hidden):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
-        ("Before an incident is resolved", {"fields": ("watch_minutes",)}),
 
     def has_change_permission(self, request: HttpRequest, obj: PolicyVersion | None = None) -> bool:
         return (obj is None or obj.is_draft) and bool(super().has_change_permission(request, obj))
@@ -176,7 +188,7 @@ class PolicyVersionAdmin(Hidden):
 @admin.register(Severity)
 class SeverityAdmin(Hidden):
     form = forms.LoneSeverityForm
-    inlines = (DutyInline,)
+    inlines = (DutyInline, CriterionInline)
     actions = None
     change_form_outer_before_template = f"{FOLDER}/severity_before.html"
     fieldsets = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from incidents.enums import Audience, DutyKind, Start
 from incidents.models import (
     ChannelRule,
     Contradiction,
+    Criterion,
     Duty,
     Policy,
     PolicyVersion,
@@ -102,13 +103,14 @@ def _write(preset: Mapping[str, Any], policy: Policy, *, by: User | None, at: da
         work_start=calendar["start"],
         work_end=calendar["end"],
         holiday_country=calendar["country"],
-    )
         # A blank is not borrowed: only a playbook that names a watch has one (R-107, R-214).
         watch_minutes=calendar.get("watch"),
+    )
     levels = Severity.objects.bulk_create(_severity(version, row) for row in preset["severities"])
     pairs = list(zip(levels, preset["severities"], strict=True))
     owners = preset["owners"]
     Duty.objects.bulk_create(_duty(level, duty, owners) for level, row in pairs for duty in row["duties"])
+    Criterion.objects.bulk_create(row for level, rows in pairs for row in _criteria(level, rows))
     ChannelRule.objects.bulk_create(
         ChannelRule(severity=level, wire=wire, audience=audience, setting=setting)
         for level, row in pairs
@@ -126,8 +128,17 @@ def _write(preset: Mapping[str, Any], policy: Policy, *, by: User | None, at: da
 
 def _severity(version: PolicyVersion, row: Mapping[str, Any]) -> Severity:
     return Severity(
-        version=version, **{name: value for name, value in row.items() if name not in ("duties", "channels")}
+        version=version,
+        **{name: value for name, value in row.items() if name not in ("duties", "channels", "criteria")},
     )
+
+
+def _criteria(level: Severity, row: Mapping[str, Any]) -> Iterator[Criterion]:
+    """Rules are lists of ``fact comparison value`` (R-110): all of a list must hold, one list is enough."""
+    for number, rule in enumerate(row.get("criteria", ()), start=1):
+        for words in rule:
+            fact, comparison, value = words.split()
+            yield Criterion(severity=level, rule=number, fact=fact, comparison=comparison, value=value)
 
 
 def _duty(level: Severity, row: Mapping[str, Any], owners: Mapping[str, str]) -> Duty:

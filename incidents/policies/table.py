@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from incidents import assistant
 from incidents.enums import Audience, Condition, DutyKind, Publicity, Start, Unit, Wire
 from incidents.models import Contradiction, Duty, PolicyVersion, Severity, SupportTarget
 
@@ -32,6 +33,8 @@ class Line:
     severity: Severity
     cells: tuple[str, ...]
     channels: tuple[tuple[tuple[str, str], ...], ...]
+    #: Rules by which the severity assistant proposes it (R-110), in words.
+    rules: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> list[tuple[str, str]]:
@@ -60,16 +63,20 @@ class Overview:
 
 
 def overview(version: PolicyVersion) -> Overview:
-    """Read a version in five queries, whatever its size."""
-    levels = version.severities.prefetch_related("duties", "channel_rules")
+    """Read a version in six queries, whatever its size."""
+    levels = version.severities.prefetch_related("duties", "channel_rules", "criteria")
     return Overview(
         version=version,
-        lines=[Line(level, _cells(level), _channels(level)) for level in levels],
+        lines=[Line(level, _cells(level), _channels(level), tuple(_rules(level))) for level in levels],
         wires=[wire.label for wire in Wire],
         points=list(version.contradictions.select_related("confirmed_by")),
         targets=[(target.priority, _within(target)) for target in version.support_targets.all()],
         hours=hours(version),
     )
+
+
+def _rules(level: Severity) -> list[str]:
+    return assistant.says(assistant.candidate(level))
 
 
 def span(amount: int, unit: str, limit: int | None = None) -> str:
@@ -110,6 +117,7 @@ def _facts(seen: Overview) -> dict[tuple[str, str], str]:
         level = line.severity
         facts |= {(level.code, column): cell for column, cell in line.labelled}
         facts |= {(level.code, name): words for name, words in _level_facts(level)}
+        facts[(level.code, "Proposed when")] = "; or ".join(line.rules) or BLANK
         for wire, settings in zip(seen.wires, line.channels, strict=True):
             facts[(level.code, wire)] = ", ".join(f"{who}: {setting}" for who, setting in settings) or BLANK
         for duty in level.duties.all():

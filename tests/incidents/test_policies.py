@@ -93,7 +93,7 @@ def test_r101_every_loaded_row_would_pass_its_own_form() -> None:
 
 
 def test_loading_costs_the_same_queries_per_preset(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_max_num_queries(5 * 24):
+    with django_assert_max_num_queries(5 * 25):
         policies.load_presets(at=NIGHT)
     with django_assert_max_num_queries(3):
         policies.load_presets(at=LATER)

@@ -193,5 +193,5 @@ def test_an_overview_takes_the_same_few_queries_whatever_its_size(
     for slug in ("startup-sev", "consumer-app"):
         version = policies.in_force(of(slug))
         assert version is not None
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             policies.overview(version)
