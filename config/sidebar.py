@@ -50,6 +50,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 *_screen(request, "Policies", "rule", "incidents.policy"),
                 *_screen(request, "Templates", "edit_note", "incidents.updatetemplate"),
+                *_screen(request, "Runbook", "checklist", "incidents.runbookstep"),
+                *_screen(request, "Tools", "query_stats", "incidents.tool"),
                 *_screen(request, "People", "group", "auth.user"),
                 *_screen(request, "Roles", "badge", "auth.group"),
                 *_screen(request, "How I am reached", "contact_phone", "notifications.colleague"),

@@ -158,9 +158,9 @@ def _is_hushed(severity: Severity, duty: Duty) -> bool:
 
 
 def _last_words(incident: Incident) -> dict[str, datetime]:
-    """When we last spoke, by verb: in public and inside. One query."""
-    spoken = incident.timeline.filter(verb__in=(Verb.PUBLISHED, Verb.NOTED)).order_by("recorded_at")
-    return dict(spoken.values_list("verb", "recorded_at"))
+    """When we last spoke, by verb: in public and inside, where a decision is as good as a note. One query."""
+    spoken = incident.timeline.filter(verb__in=(Verb.PUBLISHED, Verb.NOTED, Verb.DECIDED)).order_by("recorded_at")
+    return {Verb.NOTED if verb == Verb.DECIDED else verb: at for verb, at in spoken.values_list("verb", "recorded_at")}
 
 
 def _started(incident: Incident, duty: Duty, said: dict[str, datetime]) -> datetime | None:

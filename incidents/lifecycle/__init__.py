@@ -14,7 +14,7 @@ from .opening import acknowledge, declare
 from .restricting import admit, lift, restrict
 from .speaking import correct_update, post_update
 from .staffing import assign, hand_over, take_role
-from .working import check, correct_note, note, try_mitigation
+from .working import check, correct_note, may_be_reworded, note, try_mitigation
 
 __all__ = [
     "MOVES",
@@ -39,6 +39,7 @@ __all__ = [
     "lift",
     "link",
     "mark_false_alarm",
+    "may_be_reworded",
     "merge",
     "mitigate",
     "note",

@@ -16,8 +16,10 @@ from incidents.enums import OPEN, DutyKind, StepKind, Verb
 from incidents.models import Incident, RunbookStep, TimelineEntry
 from incidents.moves import UNSEEN, Ask, NotAllowed, take
 
-#: What people wrote for colleagues, and so may word better.
-CORRECTABLE = (Verb.NOTED, Verb.DECIDED)
+
+def may_be_reworded(entry: TimelineEntry) -> bool:
+    """Whether it is what somebody wrote for colleagues: a note, a decision, or better words for one."""
+    return entry.verb in (Verb.NOTED, Verb.DECIDED) or (entry.verb == Verb.CORRECTED and "update" not in entry.facts)
 
 
 @transaction.atomic
@@ -47,7 +49,7 @@ def correct_note(
 ) -> Incident:
     """Word a note or a decision better: a new entry that points at the old one, which stays (R-205)."""
     incident = _take(incident, ask)
-    if entry.incident_id != incident.pk or entry.verb not in CORRECTABLE:
+    if entry.incident_id != incident.pk or not may_be_reworded(entry):
         raise NotAllowed("Only notes and decisions can be corrected here.")
     if entry.corrections.exists():
         raise NotAllowed("This has been corrected meanwhile. Correct its newest words.")

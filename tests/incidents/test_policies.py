@@ -51,8 +51,11 @@ def test_r101_the_command_says_what_it_did() -> None:
     call_command("load_policies", stdout=told)
     call_command("load_policies", stdout=told)
     slugs = ("public-status", "enterprise-sla", "consumer-app", "startup-sev", "platform-sev")
-    assert told.getvalue().splitlines() == [f"{slug}: loaded" for slug in slugs] + [
-        f"{slug}: unchanged" for slug in slugs
+    assert told.getvalue().splitlines() == [
+        *(f"{slug}: loaded" for slug in slugs),
+        "runbook: 13 lines loaded",
+        *(f"{slug}: unchanged" for slug in slugs),
+        "runbook: unchanged",
     ]
 
 

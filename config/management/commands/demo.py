@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.demo import history, organisation, people
-from incidents import policies
+from incidents import policies, runbook
 from incidents.models import Incident
 from notifications.models import Brand
 
@@ -40,6 +40,7 @@ class Command(BaseCommand):
             staff = people.make_staff()
             founded = now - timedelta(days=100)
             policies.load_presets(at=founded, by=staff[people.ADMIN])
+            runbook.load()
             brand = organisation.make_brand()
             components = organisation.make_components(founded)
             customers = organisation.make_customers(components, dice)
