@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from incidents.admin import screen
 from incidents.admin.deeds import DEEDS, Deed, meeting
+from incidents.admin.owed import Owed
 from incidents.admin.places import list_url
 from incidents.enums import OPEN, Standing, State
 from incidents.models import Incident, Obligation, PolicyVersion
@@ -51,7 +52,7 @@ class Trouble:
 class Debt:
     """Something owed, with the button that meets it; ``deed`` None where a person without the right looks."""
 
-    owed: screen.Owed
+    owed: Owed
     deed: Deed | None
 
 
@@ -86,7 +87,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def debts(by: User, at: datetime) -> list[Debt]:
     """Across all incidents, most urgent first. One query."""
     rows = Obligation.objects.open().select_related("incident__severity", "incident__notice").order_by("due_at")[:12]
-    return [Debt(screen.Owed(row, at), meeting(row, by)) for row in rows]
+    return [Debt(Owed(row, at), meeting(row, by)) for row in rows]
 
 
 def down() -> list[tuple[Component, Level, list[str]]]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
-from uuid import uuid4
 
 from django.contrib import admin
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -21,9 +18,9 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.views import ChangeList
 
-from incidents.admin import pages, screen
-from incidents.admin.deeds import COMMAND, DECLARE, PUBLISH, offered
-from incidents.admin.places import list_url
+from incidents.admin import live, pages, screen, told
+from incidents.admin.deeds import DECLARE
+from incidents.admin.places import log_url
 from incidents.enums import OPEN, State
 from incidents.models import Incident, Obligation
 from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, moment
@@ -31,12 +28,6 @@ from notifications import progress
 
 #: What htmx takes for the end of asking.
 STOP_ASKING = 286
-
-
-def log_url(request: HttpRequest, incident: Incident) -> str:
-    """The delivery log, narrowed to the messages about this incident."""
-    log = list_url(request, "notifications.delivery")
-    return f"{log}?{urlencode({'incident': incident.reference})}" if log else ""
 
 
 class StillOpen(admin.SimpleListFilter):
@@ -81,8 +72,7 @@ class IncidentAdmin(ModelAdmin):
     # --- who may what ---
 
     def has_view_permission(self, request: HttpRequest, obj: Incident | None = None) -> bool:
-        wanted = ("incidents.view_incident", DECLARE, PUBLISH, COMMAND)
-        return any(request.user.has_perm(permission) for permission in wanted)
+        return any(request.user.has_perm(right) for right in screen.MAY_LOOK)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -113,7 +103,17 @@ class IncidentAdmin(ModelAdmin):
                 view(partial(pages.look, slug="correct")),
                 name="incidents_incident_correct_preview",
             ),
+            path(
+                "<int:pk>/act/correct/<slug:update>/kept/",
+                view(partial(live.keep, slug="correct")),
+                name="incidents_incident_correct_keep",
+            ),
+            path("kept/", view(live.keep), name="incidents_incident_keep"),
             path("<int:pk>/messages/", view(self.messages), name="incidents_incident_messages"),
+            path("<int:pk>/body/", view(live.body), name="incidents_incident_body"),
+            path("<int:pk>/earlier/", view(live.earlier), name="incidents_incident_earlier"),
+            path("<int:pk>/pulse/", view(live.pulse), name="incidents_incident_pulse"),
+            path("<int:pk>/act/<slug:slug>/kept/", view(live.keep), name="incidents_incident_act_keep"),
             path("<int:pk>/act/<slug:slug>/", view(pages.act), name="incidents_incident_act"),
             path("<int:pk>/act/<slug:slug>/preview/", view(pages.look), name="incidents_incident_act_preview"),
         ]
@@ -128,21 +128,10 @@ class IncidentAdmin(ModelAdmin):
         """The screen. Nothing can be posted here: acts have pages of their own."""
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
-        if not self.has_view_permission(request):
-            raise PermissionDenied
         pk = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
-        by = request.user
-        assert isinstance(by, User)
-        incident = get_object_or_404(screen.base().visible_to(by), pk=pk)
-        context = self.admin_site.each_context(request) | screen.screen(incident, by=by, at=timezone.now())
-        context |= {
-            "title": incident.reference,
-            "is_fullwidth": "1",
-            "deeds": offered(incident, by),
-            "may_correct": request.user.has_perm(PUBLISH) and incident.state != State.FALSE_ALARM,
-            "token": uuid4(),
-            "log_url": log_url(request, incident),
-        }
+        incident = live.known(request, pk)
+        context = self.admin_site.each_context(request) | live.context_of(request, incident)
+        context |= {"title": incident.reference, "is_fullwidth": "1"}
         return render(request, "admin/incidents/incident/screen.html", context)
 
     def messages(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -151,7 +140,7 @@ class IncidentAdmin(ModelAdmin):
             raise PermissionDenied
         incident = get_object_or_404(Incident.objects.visible_to(request.user).select_related("notice"), pk=pk)
         newest = progress.newest(incident.notice.lane) if incident.notice else None
-        context = screen.messages(incident, newest, timezone.now())
+        context = told.messages(incident, newest, timezone.now())
         context |= {"incident": incident, "log_url": log_url(request, incident), "again": True}
         status = 200 if context["pace"] else STOP_ASKING
         return render(request, "admin/incidents/incident/messages.html", context, status=status)

@@ -5,12 +5,14 @@ Nothing typed is ever lost: whatever is refused comes back in the form it was ty
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -18,14 +20,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from incidents import clock, forms, grid, lifecycle
-from incidents.admin import screen
+from incidents import clock, forms, grid, lifecycle, phrases
+from incidents.admin import chronicle, dialogs, saved, screen, told, whatif
 from incidents.admin.deeds import DECLARE, DEEDS, Deed
 from incidents.admin.preview import preview
 from incidents.enums import Setting, State, Wire
 from incidents.forms import severities
-from incidents.forms.composer import letter_of
-from incidents.models import Incident, Severity, TimelineEntry, UpdateTemplate
+from incidents.forms.translating import OTHERS
+from incidents.models import Incident, SavedForm, Severity, TimelineEntry, UpdateTemplate
 from incidents.templatetags.incidents import RANK_COLOURS
 from notifications.lint import Unsendable
 from status.models import NoticeUpdate
@@ -42,7 +44,8 @@ def declare(request: HttpRequest) -> HttpResponse:
     """Everything on one form; published at once unless it is kept inside (R-201…R-207)."""
     by, at = _operator(request, DECLARE), timezone.now()
     if request.method != "POST":
-        return _show_declare(request, forms.DeclareForm(at=at, by=by))
+        form, begun = _begun(partial(forms.DeclareForm, at=at, by=by), by, None, saved.DECLARE)
+        return _show_declare(request, form, begun=begun)
     if done := _done_before(request):
         return redirect(url_of(done))
     form = forms.DeclareForm(_filled(request), at=at, by=by)
@@ -55,6 +58,7 @@ def declare(request: HttpRequest) -> HttpResponse:
     except Unsendable as refused:
         form.add_error(None, refused.problems)
         return _show_declare(request, form)
+    saved.forget(by, None, saved.DECLARE)
     _say_declared(request, form, incident)
     return redirect(url_of(incident))
 
@@ -91,42 +95,61 @@ def act(request: HttpRequest, pk: int, slug: str, update: str = "") -> HttpRespo
     by, at = _operator(request, deed.permission), timezone.now()
     incident = _incident(pk, by)
     extra = _extra(incident, slug, update) | {"by": by}
+    kept_as = saved.name(slug, update)
     if request.method != "POST":
-        return _start(request, deed, incident, extra, at)
+        return _start(request, deed, incident, extra, at, kept_as)
     if done := _done_before(request):
-        return redirect(url_of(done))
+        return dialogs.done(request, url_of(done))
     form = deed.form(_filled(request), at=at, incident=incident, **extra)
     if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
         return _show(request, deed, incident, form)
     if isinstance(form, forms.SeverityForm) and not form.confirmed:
         return _show_consequences(request, deed, incident, form)
-    return _act(request, deed, incident, form, by, at)
+    return _act(request, deed, incident, form, at, kept_as)
 
 
-def _start(request: HttpRequest, deed: Deed, incident: Incident, extra: dict[str, Any], at: datetime) -> HttpResponse:
+def _start(
+    request: HttpRequest, deed: Deed, incident: Incident, extra: dict[str, Any], at: datetime, kept_as: str
+) -> HttpResponse:
     if not deed.when(incident):
         state = incident.get_state_display().lower()
-        messages.info(request, f"{incident.reference} is {state}: “{deed.label}” is not possible now.")
-        return redirect(url_of(incident))
-    if said := {name: request.GET[name] for name in deed.starts if name in request.GET}:
-        extra["initial"] = said
-    return _show(request, deed, incident, deed.form(at=at, incident=incident, **extra))
+        said = f"{incident.reference} is {state}: “{deed.label}” is not possible now."
+        return dialogs.done(request, url_of(incident), said, level=messages.INFO)
+    make = partial(deed.form, at=at, incident=incident, **extra)
+    if given := {name: request.GET[name] for name in deed.starts if name in request.GET}:
+        return _show(request, deed, incident, make(initial=given))
+    form, begun = _begun(make, extra["by"], incident, kept_as)
+    return _show(request, deed, incident, form, begun=begun)
+
+
+def _begun(make: Callable[..., Any], by: User, incident: Incident | None, act: str) -> tuple[Any, SavedForm | None]:
+    """A form with what this person began to type in it, and did not send. One query."""
+    begun = saved.find(by, incident, act)
+    if begun is None:
+        return make(), None
+    form = make(saved.given_back(begun, uuid4()))
+    # Read, so that it can be shown and previewed; what is not right yet is said when it is sent.
+    form.is_valid()
+    form.errors.clear()
+    return form, begun
 
 
 def _act(
-    request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActForm, by: User, at: datetime
+    request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActForm, at: datetime, kept_as: str
 ) -> HttpResponse:
+    by = form.by
+    assert by is not None
     try:
         deed.act(form, incident, by, at)
     except lifecycle.AlreadyDone as replay:
-        return redirect(url_of(replay.incident))
+        return dialogs.done(request, url_of(replay.incident))
     except lifecycle.Changed as changed:
         return _show_conflict(request, deed, form, changed)
     except (lifecycle.NotAllowed, Unsendable) as refused:
         form.add_error(None, refused.problems if isinstance(refused, Unsendable) else str(refused))
         return _show(request, deed, _incident(incident.pk, by), form)
-    messages.success(request, f"{incident.reference}: {deed.done}")
-    return redirect(url_of(incident))
+    saved.forget(by, incident, kept_as)
+    return dialogs.done(request, url_of(incident), f"{incident.reference}: {deed.done}")
 
 
 def look(request: HttpRequest, pk: int | None = None, slug: str = "", update: str = "") -> HttpResponse:
@@ -151,7 +174,7 @@ def look(request: HttpRequest, pk: int | None = None, slug: str = "", update: st
 # --- showing -----------------------------------------------------------------------
 
 
-def _show_declare(request: HttpRequest, form: forms.DeclareForm) -> HttpResponse:
+def _show_declare(request: HttpRequest, form: forms.DeclareForm, **more: Any) -> HttpResponse:
     context = {
         "title": "Declare an incident",
         "deed": None,
@@ -160,8 +183,9 @@ def _show_declare(request: HttpRequest, form: forms.DeclareForm) -> HttpResponse
         "preview_url": reverse("admin:incidents_incident_preview"),
         "levels_data": _levels_data(form.offered),
         "no_levels": not form.offered,
+        "keep_url": reverse("admin:incidents_incident_keep"),
     }
-    return _page(request, form, context)
+    return _page(request, form, context | more)
 
 
 def _show(request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActForm, **more: Any) -> HttpResponse:
@@ -172,6 +196,7 @@ def _show(request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActF
         "button": deed.button,
         "severity_colour": RANK_COLOURS[incident.severity.rank],
         "state_colour": screen.STATE_COLOURS[State(incident.state)],
+        "keep_url": _keep_url(deed, incident, form),
     }
     if isinstance(form, forms.TellingForm):
         context["preview_url"] = _preview_url(deed, incident, form)
@@ -179,10 +204,20 @@ def _show(request: HttpRequest, deed: Deed, incident: Incident, form: forms.ActF
     return _page(request, form, context | more)
 
 
+def _keep_url(deed: Deed, incident: Incident, form: forms.ActForm) -> str:
+    if isinstance(form, forms.CorrectForm):
+        return reverse("admin:incidents_incident_correct_keep", args=[incident.pk, _told_as(incident, form)])
+    return reverse("admin:incidents_incident_act_keep", args=[incident.pk, deed.slug])
+
+
+def _told_as(incident: Incident, form: forms.CorrectForm) -> str:
+    """The id by which the public knows the update that is corrected."""
+    return next(one for one in told.sayings(incident) if one.newest == form.update).told.public_id
+
+
 def _preview_url(deed: Deed, incident: Incident, form: forms.ActForm) -> str:
     if isinstance(form, forms.CorrectForm):
-        saying = next(one for one in screen.sayings(incident) if one.newest == form.update)
-        return reverse("admin:incidents_incident_correct_preview", args=[incident.pk, saying.told.public_id])
+        return reverse("admin:incidents_incident_correct_preview", args=[incident.pk, _told_as(incident, form)])
     return reverse("admin:incidents_incident_act_preview", args=[incident.pk, deed.slug])
 
 
@@ -199,7 +234,7 @@ def _show_consequences(request: HttpRequest, deed: Deed, incident: Incident, for
         "new": level,
         "new_colour": RANK_COLOURS[level.rank],
         "clocks": clock.compare(incident, level, at=form.at),
-        "differences": _differences(incident.severity, level),
+        "differences": whatif.differences(incident.severity, level),
     }
     button = f"Change {incident.severity.short} to {level.short}"
     return _show(request, deed, incident, again, consequences=consequences, button=button)
@@ -220,7 +255,7 @@ def _show_conflict(request: HttpRequest, deed: Deed, form: forms.ActForm, change
         deed,
         incident,
         again,
-        conflict=screen.unseen(changed.entries),
+        conflict=chronicle.unseen(changed.entries),
         button=button,
         status=HTTPStatus.CONFLICT,
     )
@@ -231,19 +266,13 @@ def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) ->
     if isinstance(form, forms.ComposerForm):
         context["templates"] = form.templates
         context["templates_data"] = {
-            str(template.pk): {
-                "phase": template.phase,
-                "body": template.body.strip(),
-                "sms": template.sms,
-                "letter": letter_of(template),
-            }
-            for template in form.templates
+            str(template.pk): {"phase": template.phase, **form.starts[template.pk]} for template in form.templates
         }
     if isinstance(form, forms.TellingForm):
         context["preview"] = preview(form) if form.is_bound else None
         context["letter_hint"] = LETTER_HINT
         context["lines"] = (context["preview"] and context["preview"].lines) or form.lines()
-    frame = admin.site.each_context(request) | {
+    frame = dialogs.frame(request) | {
         "form": form,
         "is_declare": isinstance(form, forms.DeclareForm),
         "focus": form.focus() if form.is_bound else "",
@@ -279,43 +308,6 @@ def _levels_data(levels: list[Severity]) -> dict[str, Any]:
     }
 
 
-def _differences(old: Severity, new: Severity) -> list[tuple[str, str, str]]:
-    """What else changes: who is told and paged, post-mortem, credits; (what, before, after)."""
-    rows = [
-        ("Public", old.get_publicity_display(), new.get_publicity_display()),
-        ("Who is paged", old.paged or "nobody named", new.paged or "nobody named"),
-        ("Who is told", old.told or "nobody named", new.told or "nobody named"),
-        ("Post-mortem", _review(old), _review(new)),
-        ("Enterprise customers mailed directly", _yes(old.direct_enterprise), _yes(new.direct_enterprise)),
-        ("Banner in the product", _yes(old.banner), _yes(new.banner)),
-        ("Counts for service credits", _yes(old.counts_for_credits), _yes(new.counts_for_credits)),
-        ("Policy", str(old.version), str(new.version)),
-    ]
-    rows += [(f"Channel: {wire}", *settings) for wire, settings in sorted(_channels(old, new).items())]
-    return [row for row in rows if row[1] != row[2]]
-
-
-def _channels(old: Severity, new: Severity) -> dict[str, tuple[str, str]]:
-    grids = [
-        {
-            f"{rule.get_wire_display()}, {rule.get_audience_display().lower()}": rule.get_setting_display()
-            for rule in level.channel_rules.all()
-        }
-        for level in (old, new)
-    ]
-    return {cell: (grids[0].get(cell, "Off"), grids[1].get(cell, "Off")) for cell in {*grids[0], *grids[1]}}
-
-
-def _review(level: Severity) -> str:
-    duties = [duty for duty in level.duties.all() if duty.kind in clock.AFTERWARDS]
-    said = [f"{duty.get_kind_display()}, {duty.get_condition_display()}" for duty in duties]
-    return "; ".join(said) or "none owed"
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
-
-
 # --- reading the request -------------------------------------------------------------
 
 
@@ -347,7 +339,7 @@ def _extra(incident: Incident, slug: str, update: str) -> dict[str, Any]:
 
 def _update(incident: Incident, public_id: str) -> NoticeUpdate:
     """The newest words of the update that the public knows by this id."""
-    for saying in screen.sayings(incident):
+    for saying in told.sayings(incident):
         if saying.told.public_id == public_id:
             return saying.newest
     raise Http404("There is no such update.")
@@ -370,8 +362,9 @@ def _filled(request: HttpRequest) -> QueryDict:
     data = request.POST.copy()
     chosen = data.get("template", "")
     if FILL in data and chosen.isascii() and chosen.isdigit() and len(chosen) < 19:
-        template = UpdateTemplate.objects.filter(pk=int(chosen)).first()
+        template = UpdateTemplate.objects.filter(pk=int(chosen), translates=None).first()
         if template:
-            data["body"], data["sms"], data["phase"] = template.body.strip(), template.sms, template.phase
-            data["own_letter"] = letter_of(template)
+            data["phase"] = template.phase
+            for field, said in phrases.start(template, OTHERS).items():
+                data[field] = said
     return data

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.apps import apps
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+
+from incidents.models import Incident
 
 
 def list_url(request: HttpRequest, label: str) -> str:
@@ -14,3 +18,9 @@ def list_url(request: HttpRequest, label: str) -> str:
     if not admin.site.is_registered(model) or not admin.site.get_model_admin(model).has_view_permission(request):
         return ""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def log_url(request: HttpRequest, incident: Incident) -> str:
+    """The delivery log, narrowed to the messages about this incident."""
+    log = list_url(request, "notifications.delivery")
+    return f"{log}?{urlencode({'incident': incident.reference})}" if log else ""

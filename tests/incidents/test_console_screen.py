@@ -52,16 +52,19 @@ def cost(client: Client, url: str) -> int:
 def test_the_screen_tells_what_is_owed_kept_said_and_held(ann: Client) -> None:
     incident = scene.incident(levels={scene.component("API"): Level.MAJOR, scene.component("Web"): Level.DEGRADED})
     context = ann.get(desk.screen_of(incident)).context
-    assert [(owed.row.kind, owed.overdue, deed and deed.slug) for owed, deed in context["waiting"]] == [
+    assert [(owed.row.kind, owed.overdue, owed.deed and owed.deed.slug) for owed in context["waiting"]] == [
         (DutyKind.RESPOND, True, "acknowledge"),
         (DutyKind.PUBLIC_UPDATE, False, "update"),
         (DutyKind.RESOLVE, False, "resolve"),
     ]
     assert [(owed.row.kind, owed.row.kept) for owed in context["met"]] == [(DutyKind.FIRST_UPDATE, True)]
-    assert context["held"] == [("API", Level.MAJOR), ("Web", Level.DEGRADED)]
+    assert [(hit.component.name, hit.claimed, hit.others) for hit in context["hits"]] == [
+        ("API", Level.MAJOR, []),
+        ("Web", Level.DEGRADED, []),
+    ]
     assert [saying.told.phase for saying in context["sayings"]] == [Phase.INVESTIGATING]
     assert context["impact"] == timedelta(minutes=20)
-    assert [(entry.verb, public) for entry, public, _ in context["entries"]] == [
+    assert [(line.entry.verb, line.public) for line in context["chronicle"].lines] == [
         (Verb.PUBLISHED, True),
         (Verb.DECLARED, False),
     ]
@@ -83,7 +86,7 @@ def test_impact_ends_by_its_own_clock(ann: Client) -> None:
 def test_deeds_of_nobody_are_the_systems(ann: Client) -> None:
     incident = scene.incident(by=None)
     html = ann.get(desk.screen_of(incident)).content.decode()
-    assert "by the system" in html
+    assert '<b>Declared</b> <span class="hg-quiet">the system</span>' in html
 
 
 def sent(incident: Incident, *fates: Fate, channel: Channel = Channel.EMAIL) -> Announcement:
@@ -286,7 +289,7 @@ def test_who_has_no_role_is_told_so(client: Client) -> None:
 def test_the_side_shows_only_what_one_may_see(client: Client) -> None:
     desk.sit(client, "publish", name="writer")
     titles = [item["title"] for group in client.get(DASHBOARD).context["sidebar_navigation"] for item in group["items"]]
-    assert titles == ["Dashboard", "Incidents", "Status page"]
+    assert titles == ["Dashboard", "Incidents", "Status page", "How I am reached"]
 
 
 def test_the_side_leads_to_the_public_book(admin_client: Client) -> None:
@@ -317,6 +320,6 @@ def test_the_timeline_spells_a_level_as_its_policy_does(ann: Client) -> None:
     lifecycle.change_severity(
         incident, scene.severity("minor", 3, label="Minor"), reason="Few notice.", by=scene.operator(), at=NOW
     )
-    told = [said for _, _, said in ann.get(desk.screen_of(incident)).context["entries"]]
+    told = [line.said for line in ann.get(desk.screen_of(incident)).context["chronicle"].lines]
     assert told[0][0] == "Major → Minor"
     assert told[-1] == ["Major of Policy of major v1"]

@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from incidents import letters, lifecycle
-from incidents.admin import screen
+from incidents.admin import chronicle
 from incidents.enums import Setting, Verb
 from incidents.models import Incident, UpdateTemplate
 from notifications import lookup, suppression
@@ -251,7 +251,7 @@ def test_the_timeline_says_to_whom_and_the_public_book_does_not() -> None:
     incident = declared(by=scene.operator("ben"))
     entry = incident.timeline.get(verb=Verb.WROTE)
     assert (entry.by, entry.facts) == (scene.operator("ben"), {"letters": 3, "customers": ["ACME", "Bits"]})
-    assert screen.changes(entry) == ["3 to ACME, Bits"]
+    assert chronicle.changes(entry) == ["3 to ACME, Bits"]
     assert incident.notice is not None
     assert "ACME" not in str(list(incident.notice.updates.values()))
 

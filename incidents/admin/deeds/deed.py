@@ -42,6 +42,11 @@ class Deed:
     def offered(self, incident: Incident, user: User) -> bool:
         return self.when(incident) and user.has_perm(self.permission)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its form fits into a dialog: it says nothing in public, so there is nothing to preview."""
+        return not issubclass(self.form, forms.TellingForm)
+
     def label_for(self, incident: Incident) -> str:
         if self.slug == "update" and incident.notice_id is None:
             return "Go public"

@@ -1,38 +1,46 @@
 /* Small comforts. Every page works without them. */
 (() => {
   "use strict";
-  const each = (selector, act, root = document) => root.querySelectorAll(selector).forEach(act);
-  const pad = (n) => String(n).padStart(2, "0");
+  const H = window.Heliograph, { each, pad } = H;
 
-  /* --- clocks: UTC in the header, countdowns everywhere --- */
-  const ago = (ms) => {
-    const all = Math.floor(ms / 60000), days = Math.floor(all / 1440), hours = Math.floor(all / 60) % 24, minutes = all % 60;
-    if (days) return `${days} d ${hours} h`;
-    return all >= 60 ? `${hours} h ${pad(minutes)} min` : `${minutes} min`;
-  };
-  const tick = () => {
-    const now = new Date();
-    each("[data-utc]", (clock) => { clock.firstChild.textContent = `${pad(now.getUTCHours())}:${pad(now.getUTCMinutes())}`; });
-    each("[data-count]", (time) => {
-      const ahead = new Date(time.dateTime) - now;
-      if (Math.abs(ahead) < 60000) time.textContent = "now";
-      else time.textContent = ahead > 0 ? `in ${ago(ahead + 59000)}` : `${ago(-ahead)} ago`;
-    });
-    each("[data-due]", (time) => {
-      const ahead = new Date(time.dateTime) - now;
-      time.classList.toggle("hg-late", ahead <= 0);
-      time.textContent = ahead > 0 ? (ahead < 60000 ? "now" : `in ${ago(ahead + 59000)}`) : `overdue by ${ago(-ahead)}`;
-    });
-    each("[data-since]", (span) => { span.textContent = ago(now - new Date(span.dataset.since)); });
+  /* --- what is typed is kept --- */
+  /* Two seconds after the last key, and when the page is left; given back when the form is opened again. */
+  const keep = (form) => {
+    const address = form.dataset.keep, place = form.querySelector("[data-kept]");
+    let timer = 0, dirty = false, running = null;
+    const say = (words) => { if (place) place.textContent = words; };
+    const save = async (last = false) => {
+      clearTimeout(timer);
+      if (!dirty || !address) return;
+      dirty = false;
+      running?.abort();
+      running = new AbortController();
+      try {
+        const answer = await fetch(address, { method: "POST", body: new FormData(form), keepalive: last, signal: running.signal, headers: { "X-CSRFToken": H.csrf() }, credentials: "same-origin" });
+        const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : {};
+        if (!answer.ok) { dirty = true; say(told.why || "Not kept: check the connection."); return; }
+        if (told.kept) say(`Kept at ${told.at} UTC`);
+      } catch (error) {
+        if (error.name !== "AbortError") { dirty = true; say("Not kept: check the connection."); }
+      }
+    };
+    const typed = () => { dirty = true; clearTimeout(timer); timer = setTimeout(save, 2000); };
+    const leave = () => { if (document.hidden) save(true); };
+    const stop = () => { clearTimeout(timer); running?.abort(); dirty = false; };
+    form.addEventListener("input", typed);
+    document.addEventListener("visibilitychange", leave);
+    window.addEventListener("pagehide", () => save(true));
+    return { stop, say, flush: () => save(true), get dirty() { return dirty; } };
   };
 
   /* --- forms --- */
   const start = (form) => {
     form.classList.add("hg-scripted");
     const field = (name) => form.elements.namedItem(name);
-    const data = (id) => { const found = document.getElementById(id); return found ? JSON.parse(found.textContent) : {}; };
+    const data = (id) => { const found = form.querySelector(`#${id}`); return found ? JSON.parse(found.textContent) : {}; };
     const templates = data("templates-data"), levels = data("levels-data");
-    const touched = new Set(), panel = document.getElementById("preview"), address = form.dataset.preview;
+    const touched = new Set(), panel = form.querySelector("#preview"), address = form.dataset.preview;
+    const keeper = keep(form);
     let sent = false;
 
     form.addEventListener("submit", (event) => {
@@ -46,17 +54,19 @@
       }
       if (button && button.dataset.again !== undefined) return;
       sent = true;
+      keeper.stop();
       window.removeEventListener("beforeunload", warn);
       // Disabled after this turn of the loop: a disabled button's name would not be sent.
       setTimeout(() => each("button[type=submit]", (b) => { b.disabled = true; }, form));
     });
-    window.addEventListener("pageshow", () => { sent = false; each("button[type=submit]", (b) => { b.disabled = false; }, form); });
+    const again = () => { sent = false; each("button[type=submit]", (b) => { b.disabled = false; }, form); };
+    window.addEventListener("pageshow", again);
+    form.addEventListener("hg:failed", () => { again(); keeper.say("It could not be sent; your words are still here. Try again."); });
 
-    let dirty = false;
-    const warn = (event) => { if (dirty && !sent) event.preventDefault(); };
+    // What is kept can be left.
+    const warn = (event) => { if (keeper.dirty && !sent) event.preventDefault(); };
     window.addEventListener("beforeunload", warn);
     form.addEventListener("input", (event) => {
-      dirty = true;
       touched.add(event.target.name);
       const way = event.target.closest("[data-way]");
       if (way) way.dataset.touched = "1";
@@ -76,35 +86,39 @@
     /* Templates: choosing one writes its words, unless somebody has written there. */
     const body = field("body"), sms = field("sms"), chooser = field("template"), letter = field("own_letter");
     const unedited = () => !body.value.trim() || Object.values(templates).some((t) => t.body === body.value.replaceAll("\r\n", "\n").trim());
+    /* Every field that a template writes, in every language; letters that somebody wrote stay. */
+    const worded = [...form.querySelectorAll("textarea")].filter((area) => Object.values(templates).some((t) => area.name in t));
+    const kept = () => Object.fromEntries(worded.map((area) => [area.name, area.value]));
+    const put = (words) => worded.forEach((area) => { if (area.name in words) area.value = words[area.name]; });
     let before = null;
     const use = (key) => {
       const chosen = templates[key];
       if (!chosen) return;
-      before = { body: body.value, sms: sms.value };
-      if (letter && (!letter.value.trim() || Object.values(templates).some((t) => t.letter === letter.value.replaceAll("\r\n", "\n").trim()))) letter.value = chosen.letter;
-      body.value = chosen.body;
-      sms.value = chosen.sms;
+      before = kept();
+      const own = letter && letter.value.trim() && !Object.values(templates).some((t) => t.own_letter === letter.value.replaceAll("\r\n", "\n").trim());
+      put(own ? { ...chosen, own_letter: letter.value } : chosen);
       if (chooser) chooser.value = key;
       each(`[name=phase][value="${chosen.phase}"]`, (radio) => { radio.checked = true; }, form);
       changed();
     };
     const undo = form.querySelector("[data-undo]");
     if (chooser) chooser.addEventListener("change", () => {
-      const keep = unedited() ? null : { body: body.value, sms: sms.value };
+      const keep = unedited() ? null : kept();
       use(chooser.value);
       before = keep;
       if (undo) undo.hidden = !keep;
     });
-    if (undo) undo.addEventListener("click", () => {
-      body.value = before.body; sms.value = before.sms; undo.hidden = true; changed();
-    });
+    if (undo) undo.addEventListener("click", () => { put(before); undo.hidden = true; typed(); });
+    /* Somebody else's words take the place of what is written, and can be taken back. */
+    const typed = () => body.dispatchEvent(new Event("input", { bubbles: true }));
+    const replace = (words) => { before = kept(); put(words); if (undo) undo.hidden = false; typed(); };
     const policyOf = () => {
       const chosen = form.querySelector("[name=severity]:checked");
       return chosen && levels[chosen.value] ? String(levels[chosen.value].policy) : null;
     };
     const matching = (phase) => {
       const policy = policyOf();
-      const option = chooser && [...chooser.options].find((o) => templates[o.value] && templates[o.value].phase === phase && (!policy || o.dataset.policy === policy));
+      const option = chooser && [...chooser.options].find((o) => templates[o.value] && templates[o.value].phase === phase && !o.disabled && (!policy || o.dataset.policy === policy));
       return option ? option.value : null;
     };
     each("[name=phase]", (radio) => radio.addEventListener("change", () => {
@@ -174,6 +188,7 @@
         const reach = panel.querySelector("[data-reach]");
         each("[data-reach-here]", (beside) => { beside.textContent = reach ? reach.dataset.reach.trim() : ""; }, form);
         count(panel.querySelector("[data-counts]"));
+        composing?.previewed(panel);
         const to = panel.querySelector("[data-letters]");
         each("[data-letters-here]", (text) => { text.textContent = to ? to.textContent : ""; }, form);
       } catch (error) {
@@ -196,9 +211,11 @@
       body.addEventListener("input", show);
       show();
     }
+    const composing = body && address ? H.compose?.(form, { templates, chooser, use, matching, unedited, replace, changed }) : null;
     narrow();
     blanks();
     if (panel && address && !panel.dataset.fresh) refresh();
+    return () => { if (!sent) keeper.flush(); window.removeEventListener("beforeunload", warn); };
   };
 
   /* Words that went and words that came, by the longest common run of words. */
@@ -227,9 +244,8 @@
     });
   };
 
+  Object.assign(H, { start, keep });
   document.addEventListener("DOMContentLoaded", () => {
-    tick();
-    setInterval(tick, 10000);
     each("form.hg-form", start);
     const target = document.querySelector("[data-focus]");
     const wanted = target && document.getElementById(target.dataset.focus);
