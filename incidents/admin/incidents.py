@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.views import ChangeList
 
-from incidents.admin import live, pages, screen, told
+from incidents.admin import assistant, live, pages, screen, told
 from incidents.admin.deeds import DECLARE
 from incidents.admin.places import log_url
 from incidents.enums import OPEN, State
@@ -93,6 +93,7 @@ class IncidentAdmin(ModelAdmin):
         inherited: list[URLPattern] = super().get_urls()
         own = [
             path("preview/", view(pages.look), name="incidents_incident_preview"),
+            path("propose/", view(assistant.propose), name="incidents_incident_propose"),
             path(
                 "<int:pk>/act/correct/<slug:update>/",
                 view(partial(pages.act, slug="correct")),

@@ -76,6 +76,7 @@ def _declare(form: forms.DeclareForm, by: User, at: datetime) -> Incident:
         draft=form.draft() if form.speaks else None,
         channels=form.channels,
         letter=form.letter,
+        advice=form.advice,
         token=known["token"],
         by=by,
         at=at,

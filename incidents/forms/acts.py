@@ -25,6 +25,7 @@ from . import levels as levels_
 from . import severities
 from .base import ActForm, words
 from .composer import ComposerForm
+from .facts import Assisted, with_used
 from .levels import Levels
 from .moments import Moment, not_before
 from .telling import TellingForm
@@ -285,17 +286,18 @@ class CloseForm(ActForm):
     words = words("Last remark for colleagues", rows=4, required=False)
 
 
-class SeverityForm(ActForm):
+class SeverityForm(Assisted, ActForm):
     """Judge it differently, in two steps: ``seen`` is the level whose consequences were shown (R-109)."""
 
     reason = words("Why?", rows=3, longest=1000, required=False)
     seen = forms.IntegerField(required=False, widget=forms.HiddenInput, min_value=0, max_value=2**62)
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        super().__init__(data, at=at, incident=incident, initial={"severity": incident.severity_id}, **options)
-        self.fields["severity"] = severities.SeverityChoice(
-            severities.for_changing(incident), label="How bad is it now?"
-        )
+        start = {"severity": incident.severity_id}
+        super().__init__(with_used(data), at=at, incident=incident, initial=start, **options)
+        offered = severities.for_changing(incident)
+        self.fields["severity"] = severities.SeverityChoice(offered, label="How bad is it now?")
+        self.ask_facts(offered)
 
     @property
     def groups(self) -> list[severities.Group]:

@@ -17,13 +17,14 @@ from . import levels as levels_
 from . import severities
 from .base import line
 from .composer import ComposerForm
+from .facts import Assisted, with_used
 from .levels import Levels
 from .moments import Moment, not_before
 
 NOW, LATER = "now", "later"
 
 
-class DeclareForm(ComposerForm):
+class DeclareForm(Assisted, ComposerForm):
     """The form opens with the default policy's second worst level and its first words."""
 
     title = line(
@@ -49,7 +50,7 @@ class DeclareForm(ComposerForm):
             "brand": self.brands[0].pk if self.brands else None,
             "publish": NOW if severities.is_told(chosen) else LATER,
         } | (options.get("initial") or {})
-        super().__init__(data, at=at, templates=_templates(self.offered, chosen), level=chosen, **options)
+        super().__init__(with_used(data), at=at, templates=_templates(self.offered, chosen), level=chosen, **options)
         self.fields["severity"] = severities.SeverityChoice(self.offered, label="How bad is it?")
         self.fields["started_at"] = Moment(now=at, label="When did it begin?")
         self.fields["detected_at"] = Moment(now=at, required=False, label="When was it noticed?")
@@ -60,6 +61,7 @@ class DeclareForm(ComposerForm):
         )
         self.components = levels_.in_order(Component.objects.shown().select_related("topic", "group__topic"))
         self.fields["levels"] = Levels(self.components)
+        self.ask_facts(self.offered)
         self.order_fields(["severity", "title", "started_at", "detected_at", "origin", "brand", "levels", "publish"])
 
     def _cadences(self) -> set[int]:

@@ -57,8 +57,9 @@ class SeverityChoice(forms.TypedChoiceField):
 
 
 def for_declaring() -> list[Severity]:
-    """Every level in force that is not maintenance, the default policy's first. Three queries."""
-    found = Severity.objects.in_force().filter(is_maintenance=False).prefetch_related("duties", "channel_rules")
+    """Every level in force that is not maintenance, the default policy's first. Four queries."""
+    offered = Severity.objects.in_force().filter(is_maintenance=False)
+    found = offered.prefetch_related("duties", "channel_rules", "criteria")
     return list(found.order_by("-version__policy__is_default", "version__policy__name", "version", "rank"))
 
 
@@ -69,7 +70,7 @@ def for_changing(incident: Incident) -> list[Severity]:
     levels = (
         Severity.objects.filter(Q(version=own) | elsewhere, is_maintenance=False)
         .select_related("version__policy")
-        .prefetch_related("duties", "channel_rules")
+        .prefetch_related("duties", "channel_rules", "criteria")
     )
     return sorted(levels, key=lambda level: (level.version_id != own.pk, level.version.policy.name, level.rank))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -40,6 +41,7 @@ def declare(
     override: str = "",
     restricted: bool = False,
     public_title: str = "",
+    advice: Mapping[str, Any] | None = None,
     token: UUID | None = None,
 ) -> Incident:
     """Say that something is wrong: takes the next number and, with a ``draft``, publishes it at once.
@@ -49,7 +51,8 @@ def declare(
     contacts of Enterprise customers (``letters.letter``), empty: none, None: as the policy says. All moments are UTC;
     ``started_at`` ≤ ``detected_at`` (default: as started) ≤ ``at``. Raises ``AlreadyDone``; ``Contradicted`` without an
     ``override`` where the page would stay green beside the gravest level (R-1303). ``restricted``: a security
-    incident; outsiders read ``public_title``, which words for the public need (R-213).
+    incident; outsiders read ``public_title``, which words for the public need (R-213). ``advice``: what the severity
+    assistant was told and what it said, as plain JSON (R-110).
     """
     if restricted and draft and not public_title.strip():
         raise NotAllowed("Say what outsiders read instead of the title.")
@@ -66,9 +69,8 @@ def declare(
         detected_at=detected_at or started_at,
         declared_at=at,
     )
-    timeline.record(
-        incident, Verb.DECLARED, by=by, at=at, token=token, severity=severity.short, policy=str(severity.version)
-    )
+    facts = {"severity": severity.short, "policy": str(severity.version)} | ({"assistant": advice} if advice else {})
+    timeline.record(incident, Verb.DECLARED, by=by, at=at, token=token, **facts)
     if restricted:
         restricting.begin(incident, public_title.strip(), by=by, at=at)
     clock.open_duties(incident, at=at)

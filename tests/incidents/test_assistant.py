@@ -6,14 +6,23 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
 from incidents import assistant
 from incidents.assistant import Candidate, FactError, Part, Proposal, propose, read, read_all
 from incidents.enums import Comparison, Fact
+from incidents.models import Incident, Severity
 from incidents.policies.loading import PRESETS
 from incidents.policies.loading import read as preset
+from tests import scene
+from tests.incidents import desk
+from tests.incidents.playbooks import level, presets
+
+__all__ = ["presets"]
 
 
 def rungs(slug: str) -> list[Candidate]:
@@ -48,7 +57,7 @@ def named(proposal: Proposal) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("slug", "facts", "level"),
+    ("slug", "facts", "expected"),
     [
         ("public-status", {"function": "all", "minutes": 6}, "major"),
         ("public-status", {"data_loss": "partial"}, "major"),
@@ -83,15 +92,15 @@ def named(proposal: Proposal) -> str | None:
     ],
 )
 def test_r110_each_playbook_proposes_what_it_says_a_level_is_meant_for(
-    slug: str, facts: dict[str, object], level: str
+    slug: str, facts: dict[str, object], expected: str
 ) -> None:
-    assert named(ask(slug, **facts)) == level
+    assert named(ask(slug, **facts)) == expected
 
 
 def test_r110_the_rule_is_named_and_milder_levels_that_match_too() -> None:
     found = ask("startup-sev", function="minor", workaround="yes")
     assert (named(found), found.rule) == ("SEV3", "what is hit: a function that is not critical or worse")
-    assert [level.name for level in found.alternatives] == ["SEV4"]
+    assert [one.name for one in found.alternatives] == ["SEV4"]
     # A worse answer is still possible.
     assert found.asked == (Fact.DATA_LOSS, Fact.TENANTS)
     assert (found.gap, found.edge) == ("", "")
@@ -274,3 +283,115 @@ def test_what_is_not_asked_for_cannot_change_the_answer(slug: str, facts: dict[F
     others = [fact for fact in Fact if fact not in facts and fact not in found.asked]
     more = facts | {fact: data.draw(values(fact)) for fact in others}
     assert named(propose(more, rungs(slug))) == named(found)
+
+
+# --- beside the choice of a level ----------------------------------------------------------------
+
+
+@pytest.fixture
+def ann(presets: None, client: Client) -> Client:
+    scene.brand()
+    desk.sit(client, *desk.ALL)
+    return client
+
+
+def major() -> Severity:
+    return level("public-status", "major")
+
+
+def minor() -> Severity:
+    return level("public-status", "minor")
+
+
+@pytest.mark.django_db
+def test_r110_the_form_asks_what_the_chosen_policy_judges_by(ann: Client) -> None:
+    form = ann.get(desk.ADD).context["form"]
+    assert [question.fact for question in form.questions if not question.hidden] == [
+        Fact.SHARE,
+        Fact.MINUTES,
+        Fact.DATA_LOSS,
+        Fact.BREACH,
+        Fact.FUNCTION,
+    ]
+    assert [question.fact for question in form.questions if question.hidden] == [Fact.WORKAROUND, Fact.TENANTS]
+    assert form.unfolded is False
+
+
+@pytest.mark.django_db
+def test_r110_what_was_answered_is_kept_in_the_timeline(ann: Client) -> None:
+    typed = {"severity": major().pk, "title": "API is down", "publish": "later", "fact_share": "80", "fact_breach": ""}
+    response = ann.post(desk.ADD, desk.opened(ann, desk.ADD, **typed))
+    assert response.status_code == 302, desk.mistakes(response)
+    entry = Incident.objects.get().timeline.get(verb="declared")
+    assert entry.facts["assistant"] == {
+        "facts": {"share": "80"},
+        "proposed": "Major",
+        "rule": "more than 50 % of users are affected",
+    }
+
+
+@pytest.mark.django_db
+def test_a_declaration_without_the_assistant_says_nothing_of_it(ann: Client) -> None:
+    typed = {"severity": major().pk, "title": "API is down", "publish": "later"}
+    ann.post(desk.ADD, desk.opened(ann, desk.ADD, **typed))
+    assert "assistant" not in Incident.objects.get().timeline.get(verb="declared").facts
+
+
+@pytest.mark.django_db
+def test_r110_without_a_script_the_button_asks_and_another_uses_the_level(ann: Client) -> None:
+    typed = desk.opened(ann, desk.ADD, title="API is down", fact_share="80") | {"severity": str(minor().pk)}
+    asked = ann.post(desk.ADD, typed | {"_preview": "ask"})
+    assert asked.context["form"].proposal.level.name == "Major"
+    assert "because more than 50 % of users are affected" in asked.content.decode()
+    used = ann.post(desk.ADD, typed | {"_preview": f"use:{major().pk}"})
+    assert desk.sent(used)["severity"] == str(major().pk)
+    assert desk.sent(used)["fact_share"] == "80"
+    assert not Incident.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_is_no_fact_is_named_at_its_field_and_nothing_typed_is_lost(ann: Client) -> None:
+    typed = desk.opened(ann, desk.ADD, title="API is down", publish="later", fact_share="half", fact_function="all")
+    refused = ann.post(desk.ADD, typed)
+    assert desk.mistakes(refused) == {"fact_share": ["Write a number such as 40 or 12.5, without a unit."]}
+    form = refused.context["form"]
+    assert (form.unfolded, form["fact_share"].value(), form["fact_function"].value()) == (True, "half", "all")
+
+
+@pytest.mark.django_db
+def test_r110_the_fragment_answers_by_the_policy_of_the_chosen_level(
+    ann: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    url = reverse("admin:incidents_incident_propose")
+    with django_assert_max_num_queries(8):
+        said = ann.post(
+            url, {"severity": minor().pk, "fact_function": "degraded", "fact_minutes": 40, "fact_share": 30}
+        )
+    page = said.content.decode()
+    assert "No level of “Public status page” says this." in page
+    assert "Minor would need that it has lasted less than 5 minutes (here: 40)" in page
+    assert 'data-asks="share minutes data_loss breach function"' in page
+
+    other = ann.post(url, {"severity": level("platform-sev", "SEV-2").pk, "fact_function": "all", "fact_share": "90"})
+    assert "By “Platform SEV” this is SEV-1" in other.content.decode()
+    wrong = ann.post(url, {"severity": minor().pk, "fact_share": "<b>"})
+    assert "Share of users affected, %: Write a number" in wrong.content.decode()
+
+
+@pytest.mark.django_db
+def test_the_fragment_is_for_who_judges_and_only_by_post(ann: Client, client: Client) -> None:
+    url = reverse("admin:incidents_incident_propose")
+    assert ann.get(url).status_code == 405
+    desk.sit(client, "view_incident", name="eve")
+    assert client.post(url, {"severity": "1"}).status_code == 403
+    desk.sit(client, "command", name="ben")
+    for nonsense in ("", "x", "9" * 40, "1' OR 1"):
+        assert client.post(url, {"severity": nonsense}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_r110_changing_the_severity_asks_too(ann: Client) -> None:
+    incident = scene.incident(severity=minor(), public=False)
+    url = desk.act_on(incident, "severity")
+    page = ann.post(url, desk.opened(ann, url, fact_breach="yes", _preview="ask"))
+    assert page.context["form"].proposal.level.name == "Major"
