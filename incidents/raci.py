@@ -61,3 +61,12 @@ def rows() -> list[Row]:
 def does(role: Role) -> list[str]:
     """What the role does itself."""
     return [row.activity for row in rows() if "R" in row.parts[role]]
+
+
+def table() -> dict[str, object]:
+    """What the part ``raci.html`` shows: ``heads`` (label, task), ``rows``, and the letters in words."""
+    return {
+        "heads": [(role.label, task) for role, task in roles()],
+        "rows": rows(),
+        "parts": list(PARTS.items()),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -55,7 +56,7 @@ def hand_over(
     if not words.strip():
         raise NotAllowed("Say what the next commander must know.")
     give(incident, Role.COMMANDER, to, by=by, at=at)
-    facts = {"from": named(before), "to": named(to)}
+    facts: dict[str, Any] = {"from": named(before), "to": named(to)}
     timeline.record(incident, Verb.HANDED_OVER, by=by, at=at, words=words, token=ask.token, **facts)
     return incident
 
