@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 
+from config.counts import counts
 from incidents.admin.places import list_url
 
 DECLARE = "incidents.declare"
@@ -19,8 +22,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _item("Dashboard", "space_dashboard", index, request.path == index),
         *_screen(request, "Incidents", "e911_emergency", "incidents.incident", but=declare),
     ]
+    if len(front) > 1:
+        _number(front[0], counts(request).overdue, "danger", "overdue")
+        _number(front[1], counts(request).open, "primary", "open")
     if request.user.has_perm(DECLARE):
         front.append(_item("Declare an incident", "add_alert", declare, request.path == declare))
+    front += _screen(request, "Maintenance", "engineering", "incidents.maintenance")
     groups = [
         ("", front),
         (
@@ -58,7 +65,29 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
     ]
+    for item in (item for _, items in groups for item in items if item["title"] == "Delivery log"):
+        _number(item, counts(request).failed, "danger", "failed in 24 hours", counts(request).failed_shown)
     return [{"title": title, "separator": bool(title), "items": items} for title, items in groups if items]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number beside an entry, with what it counts for those who cannot see where it stands."""
+
+    shown: str
+    words: str
+
+    def __html__(self) -> str:
+        return format_html('<span title="{0} {1}">{0}<span class="sr-only"> {1}</span></span>', self.shown, self.words)
+
+    def __str__(self) -> str:
+        return self.__html__()
+
+
+def _number(item: dict[str, Any], number: int, colour: str, words: str, shown: str = "") -> None:
+    """Put it beside the entry; nothing where there is none."""
+    if number:
+        item |= {"badge": Number(shown or str(number), words), "badge_variant": colour}
 
 
 def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = "") -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from config import dashboard
 from config.metrics import metrics
 
 SUBSCRIBE = RedirectView.as_view(pattern_name="subscriptions:subscribe", permanent=False)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
+    path("admin/live/", admin.site.admin_view(dashboard.live), name="board"),
     path("admin/", admin.site.urls),
     path("subscriptions/", include("notifications.urls")),
     path("hooks/", include("notifications.hook_urls")),

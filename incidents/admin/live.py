@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 
 from incidents.admin import chronicle, presence, saved, screen
@@ -84,7 +83,7 @@ def keep(request: HttpRequest, pk: int | None = None, slug: str = saved.DECLARE,
     act = saved.name(slug, update)
     if "_discard" in request.POST:
         saved.forget(by, incident, act)
-        return redirect(_form_of(incident, slug, update))
+        return redirect(saved.form_url(incident, slug, update))
     try:
         kept = saved.keep(by, incident, act, request.POST, at=timezone.now())
     except saved.TooLongError as refused:
@@ -104,11 +103,3 @@ def person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
-
-
-def _form_of(incident: Incident | None, slug: str, update: str) -> str:
-    if incident is None:
-        return reverse("admin:incidents_incident_add")
-    if update:
-        return reverse("admin:incidents_incident_correct", args=[incident.pk, update])
-    return reverse("admin:incidents_incident_act", args=[incident.pk, slug])

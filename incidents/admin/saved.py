@@ -14,6 +14,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.http import QueryDict
+from django.urls import reverse
 
 from incidents.admin.deeds import DEEDS
 from incidents.models import Incident, SavedForm, TimelineEntry
@@ -38,10 +39,18 @@ class Waiting:
     def label(self) -> str:
         if self.row.incident is None:
             return "Declare an incident"
-        return DEEDS[self.row.act].label_for(self.row.incident) if self.row.act in DEEDS else self.row.act
+        deed = DEEDS.get(self.row.act.partition(":")[0])
+        return deed.label_for(self.row.incident) if deed else self.row.act
+
+    @property
+    def url(self) -> str:
+        """Where it is opened again."""
+        slug, _, update = self.row.act.partition(":")
+        return form_url(self.row.incident, slug, update)
 
     @property
     def words(self) -> str:
+        """The beginning of what was typed."""
         said = (self.row.values.get(name, [""]) for name in ("body", "words", "title", "reason"))
         first = next((value[0] for value in said if value and value[0].strip()), "")
         return first if len(first) <= _QUOTED else first[: _QUOTED - 1] + "…"
@@ -92,6 +101,15 @@ def waiting(user: User) -> list[Waiting]:
     known = Incident.objects.visible_to(user)
     rows = SavedForm.objects.filter(Q(incident__isnull=True) | Q(incident__in=known), user=user)
     return [Waiting(row) for row in rows.select_related("incident").order_by("-saved_at")[:_LISTED]]
+
+
+def form_url(incident: Incident | None, slug: str, update: str = "") -> str:
+    """The form of an act."""
+    if incident is None:
+        return reverse("admin:incidents_incident_add")
+    if update:
+        return reverse("admin:incidents_incident_correct", args=[incident.pk, update])
+    return reverse("admin:incidents_incident_act", args=[incident.pk, slug])
 
 
 def _clean(texts: Iterable[str]) -> list[str]:

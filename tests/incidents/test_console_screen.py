@@ -245,7 +245,7 @@ def test_the_dashboard_puts_the_worst_and_the_most_urgent_first(ann: Client) -> 
     scene.incident(title="Grave", levels={scene.component("API"): Level.MAJOR})
     context = ann.get(DASHBOARD).context
     assert [trouble.incident.title for trouble in context["troubles"]] == ["Grave", "Mild"]
-    assert [(d.owed.row.incident.title, d.owed.row.kind, d.owed.overdue) for d in context["debts"]][:2] == [
+    assert [(owed.row.incident.title, owed.row.kind, owed.overdue) for owed in context["debts"]][:2] == [
         ("Grave", DutyKind.RESPOND, True),
         ("Grave", DutyKind.PUBLIC_UPDATE, False),
     ]
@@ -289,7 +289,7 @@ def test_who_has_no_role_is_told_so(client: Client) -> None:
 def test_the_side_shows_only_what_one_may_see(client: Client) -> None:
     desk.sit(client, "publish", name="writer")
     titles = [item["title"] for group in client.get(DASHBOARD).context["sidebar_navigation"] for item in group["items"]]
-    assert titles == ["Dashboard", "Incidents", "Status page", "How I am reached"]
+    assert titles == ["Dashboard", "Incidents", "Maintenance", "Status page", "How I am reached"]
 
 
 def test_the_side_leads_to_the_public_book(admin_client: Client) -> None:
