@@ -7,17 +7,35 @@ language of a template belongs to the template it translates.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from incidents import letters
-from incidents.models import UpdateTemplate
+from incidents.models import Policy, UpdateTemplate
 from notifications.models import Brand
 from status.enums import Phase
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A template as the form offers it; ``replaced_for``: ids of brands that have words of their own instead."""
+
+    template: UpdateTemplate
+    replaced_for: str
+
+    @property
+    def policy(self) -> Policy:
+        return self.template.policy
+
+
+def offers(templates: Sequence[UpdateTemplate]) -> list[Offer]:
+    """All of them, for a form on which the brand can be chosen."""
+    return [Offer(one, " ".join(str(pk) for pk in sorted(replaced_for(one, templates)))) for one in templates]
 
 
 def offered(policies: Collection[int], phases: Collection[Phase]) -> list[UpdateTemplate]:
     """Originals of these policies, of every brand, each with its translations. Two queries."""
     found = UpdateTemplate.objects.filter(policy__in=policies, phase__in=phases, translates=None)
-    return list(found.select_related("policy").prefetch_related("translations"))
+    return list(found.select_related("policy", "brand").prefetch_related("translations"))
 
 
 def spoken_by(templates: Iterable[UpdateTemplate], brand: Brand | None) -> list[UpdateTemplate]:

@@ -87,6 +87,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values.get(match[1]) or match[0], text)
 
 
+def without_placeholders(text: str) -> str:
+    """The text with a gap for each placeholder."""
+    return _PLACEHOLDER.sub("…", text)
+
+
 def numbered(draft: Draft, reference: str) -> Draft:
     """The draft of an incident that has just got its number."""
     values = {"reference": reference}

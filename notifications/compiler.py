@@ -119,7 +119,7 @@ def preview(story: Story, brand: Brand, subject: str, language: str = "en") -> P
         "unsubscribe_url": f"{settings.SITE_URL}/subscriptions",
         "manage_url": f"{settings.SITE_URL}/subscriptions",
     }
-    return _words("story", story.as_json(), brand, subject, language, links)
+    return _words("story", story.as_json(), brand, _translated(subject, story.phase, language), language, links)
 
 
 def preview_letter(letter: Letter, brand: Brand, subject: str, language: str = "en") -> Preview:
@@ -187,11 +187,15 @@ def subject_in(announcement: Announcement, language: str) -> str:
                 "%(number)s update since your last digest", "%(number)s updates since your last digest", number
             )
             return f"[{announcement.brand.name}] {news % {'number': number}}"
-        ours = [f"{word}:" for word in ("Correction", announcement.content.get("phase", "")) if word]
-        # The first of them: a title may begin like a phase, and is the operator's.
-        if found := min((word for word in ours if word in subject), key=subject.index, default=""):
-            subject = subject.replace(found, f"{gettext(found[:-1])}:", 1)
-    return subject
+    return _translated(subject, announcement.content.get("phase", ""), language)
+
+
+def _translated(subject: str, phase: str, language: str) -> str:
+    ours = [f"{word}:" for word in ("Correction", phase) if word]
+    # The first of them: a title may begin like a phase, and is the operator's.
+    found = min((word for word in ours if word in subject), key=subject.index, default="")
+    with translation.override(language):
+        return subject.replace(found, f"{gettext(found[:-1])}:", 1) if found else subject
 
 
 def _headers(announcement: Announcement, subject: str, markers: Mapping[str, str], unsubscribe_url: str) -> list[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from notifications.models import Brand, Topic
 
 _PLACEHOLDER = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
 #: UTF-8 read as Latin-1 or Windows-1252 ("Ã©" for "é", "â€™" for "’").
-_MOJIBAKE = re.compile(
-    "[ÃÂ][\u0080-\u00bf]|Ã[\u0152\u0160\u0178\u017d\u0192\u2018-\u201e\u2020-\u2022]|â€[\u0080-\u00bf\u0152-\u2122]"
-)
+_MOJIBAKE = re.compile("[ÃÂ][\u0080-\u00bf]|Ã[€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf\u0152-\u2122]")
 
 
 class Unsendable(ValueError):
@@ -43,6 +41,19 @@ def lint_for(brand: Brand, texts: Iterable[str]) -> None:
     One query; a second one where another brand seems to be named.
     """
     texts = list(texts)
+    lint(texts, foreign=_foreign(brand, texts), own=brand.name)
+
+
+def problems_in(brand: Brand, texts: Mapping[str, str]) -> dict[str, list[str]]:
+    """What ``lint_for`` finds, by the name of the text it stands in; sound texts are left out. Queries as there."""
+    foreign = _foreign(brand, texts.values())
+    found = {name: list(dict.fromkeys(_problems(text, foreign, brand.name))) for name, text in texts.items()}
+    return {name: problems for name, problems in found.items() if problems}
+
+
+def _foreign(brand: Brand, texts: Iterable[str]) -> list[str]:
+    """Names of other brands that ``texts`` may not hold."""
+    texts = list(texts)
     names = Brand.objects.exclude(pk=brand.pk).values_list("name", flat=True)
     foreign = [name for name in names if name and name != brand.name]
     if any(_names(name, text) for name in foreign for text in texts):
@@ -51,7 +62,7 @@ def lint_for(brand: Brand, texts: Iterable[str]) -> None:
         ours.sort(key=len, reverse=True)
         own = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in ours if name))
         foreign = [name for name in foreign if any(_names(name, own.sub(" ", text)) for text in texts)]
-    lint(texts, foreign=foreign, own=brand.name)
+    return foreign
 
 
 def sayable(brand: Brand, text: str, *, instead: str = "") -> str:

@@ -22,9 +22,9 @@ from incidents.models import (
     PolicyVersion,
     UpdateTemplate,
 )
-from incidents.words import LETTER_PLACEHOLDERS
 
 from . import policy_forms as forms
+from . import template_forms
 from .policy_screens import FOLDER, Screen, act, link, person, url
 
 
@@ -110,7 +110,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
                 "policy": policy,
                 "versions": versions,
                 "draft": next((version for version in versions if version.is_draft), None),
-                "templates": list(policy.templates.all()),
+                "templates": list(policy.templates.filter(translates=None)),
                 "may_confirm": request.user.has_perm("incidents.change_contradiction"),
                 "may_write": request.user.has_perm("incidents.add_updatetemplate"),
             }
@@ -176,20 +176,26 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
 
 @admin.register(UpdateTemplate)
 class UpdateTemplateAdmin(SimpleHistoryAdmin, Screen):
-    form = forms.UpdateTemplateForm
-    list_display = ("name", "policy", "phase")
-    list_filter = ("policy", "phase")
-    list_select_related = ("policy",)
+    form = template_forms.UpdateTemplateForm
+    list_display = ("name", "policy", "phase", "shown_brand", "language")
+    list_filter = ("policy", "phase", "brand", "language")
+    list_select_related = ("policy", "brand")
     search_fields = ("name", "body", "sms")
     fieldsets = (
-        (None, {"fields": (("policy", "phase"), ("name", "position"))}),
-        ("Words", {"fields": ("title", "body", "sms", "letter")}),
+        (None, {"fields": (("policy", "phase"), ("name", "position"), ("brand",), ("language", "translates"))}),
+        ("Words", {"fields": ("title", "body", "sms", "chat", "letter")}),
     )
     change_form_outer_before_template = f"{FOLDER}/template_before.html"
+
+    @admin.display(description="Brand", ordering="brand")
+    def shown_brand(self, template: UpdateTemplate) -> str:
+        return template.brand.name if template.brand else "every one"
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        context["placeholders"] = [("{{" + name + "}}", meaning) for name, meaning in LETTER_PLACEHOLDERS.items()]
+        context |= template_forms.reference()
+        if original := context.get("original"):
+            context["samples"] = template_forms.samples(original)
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

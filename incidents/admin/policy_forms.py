@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -15,7 +14,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from incidents import assistant, words, workhours
+from incidents import assistant, workhours
 from incidents.enums import Comparison, Fact
 from incidents.models import (
     Contradiction,
@@ -25,12 +24,10 @@ from incidents.models import (
     PolicyVersion,
     Severity,
     SupportTarget,
-    UpdateTemplate,
 )
 from incidents.models.policy import LONGEST
 from incidents.severities import plain, spellings
 from notifications.validators import one_line, prose
-from status.markup import check_links
 
 WEEKDAYS = [
     ("0", "Monday"),
@@ -338,34 +335,6 @@ class SupportTargetForm(CleanText):
         if amount is not None and unit in LONGEST and amount > LONGEST[unit]:
             self.add_error("amount", f"At most {LONGEST[unit]:,} {self.instance.get_unit_display()}: one year.")
         return cleaned
-
-
-class UpdateTemplateForm(CleanText):
-    """Words to start from; only placeholders that something fills (R-206)."""
-
-    class Meta:
-        model = UpdateTemplate
-        fields = ("policy", "phase", "name", "title", "body", "sms", "letter", "position")
-        labels = {"sms": "SMS", "letter": "Letter to Enterprise customers"}
-
-    def clean_title(self) -> str:
-        return self._known("title")
-
-    def clean_body(self) -> str:
-        check_links(self.cleaned_data["body"])
-        return self._known("body")
-
-    def clean_sms(self) -> str:
-        return self._known("sms")
-
-    def clean_letter(self) -> str:
-        check_links(self.cleaned_data["letter"])
-        return self._known("letter", words.LETTER_PLACEHOLDERS)
-
-    def _known(self, name: str, known: Mapping[str, str] = words.PLACEHOLDERS) -> str:
-        text: str = self.cleaned_data[name]
-        words.check_known(text, known)
-        return text
 
 
 def _is_usable(policy: Policy) -> bool:

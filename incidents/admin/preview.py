@@ -11,26 +11,49 @@ from incidents import letters
 from incidents.enums import Publicity
 from incidents.forms import TellingForm
 from incidents.forms.telling import Line
+from incidents.forms.translating import OTHERS, Translating, name_of
 from incidents.letters import Mailing
-from incidents.words import PLACEHOLDERS
+from incidents.words import LETTER_PLACEHOLDERS
 from notifications import compiler, texts
 from notifications.lint import Unsendable
+from notifications.models import Brand
 from notifications.outbox import Story
 from notifications.segments import Sms
 from status import publishing
 from status.enums import Level, Phase
+from status.markup import Words
 from status.publishing import Draft
 
 _LEFT = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 #: What fills itself for each customer is no gap in a letter.
 _LEFT_BUT_OWN = re.compile(rf"\{{\{{\s*(?!{letters.OWN}\s*\}}\}})(.*?)\s*\}}\}}", re.DOTALL)
+#: Codes of mistakes that no more writing puts right.
+_LINT = {"apology", "cause", "unsendable", "control_character", "relative_link", "too_long", "max_length"}
 #: Colours of a phase on the page.
 PHASE_COLOURS = {
     Phase.INVESTIGATING: "red",
     Phase.IDENTIFIED: "orange",
     Phase.MONITORING: "blue",
     Phase.RESOLVED: "green",
+    Phase.SCHEDULED: "blue",
+    Phase.IN_PROGRESS: "blue",
+    Phase.VERIFYING: "blue",
+    Phase.COMPLETED: "green",
 }
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """How it reads in one more language; ``why_not``: why its readers get the original instead."""
+
+    language: str
+    name: str
+    why_not: str
+    words: Words | None = None
+    subject: str = ""
+    mail: str = ""
+    sms: Sms | None = None
+    chat: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,9 @@ class Preview:
     levels: list[tuple[str, Level]] = field(default_factory=list)
     mail: compiler.Preview | None = None
     sms: Sms | None = None
+    #: What chat rooms read above the link.
+    chat: str = ""
+    languages: list[Spoken] = field(default_factory=list)
     #: The letter that the first group of customers would get, whose they are, and to whom all of them go.
     letter: compiler.Preview | None = None
     mailing: Mailing | None = None
@@ -56,6 +82,8 @@ class Preview:
     count: int = 0
     counts_back: bool = False
     problems: list[str] = field(default_factory=list)
+    #: What must not go out as it is typed now: (id of the field, message). Not what is only not written yet.
+    lint: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -71,7 +99,7 @@ def preview(form: TellingForm) -> Preview:
     try:
         letter = _letter(form, story)
         mail = compiler.preview(story, form.brand, publishing.subject(form.brand, story, form.headline))
-        sms = texts.preview(story, form.brand, first=form.incident is None or form.incident.notice is None)
+        sms = texts.preview(story, form.brand, first=form.notice is None)
     except Unsendable as refused:
         problems = refused.problems
     return Preview(
@@ -82,6 +110,8 @@ def preview(form: TellingForm) -> Preview:
         levels=[(component.name, level) for component, level in form.levels.items()],
         mail=mail,
         sms=sms,
+        chat=draft.chat or draft.words.text,
+        languages=_languages(form, story),
         letter=letter,
         mailing=form.mailing if letter else None,
         lines=form.lines(segments=sms.segments),
@@ -89,8 +119,41 @@ def preview(form: TellingForm) -> Preview:
         count=form.recipient_count,
         counts_back=form.counts_back,
         problems=problems,
+        lint=_lint(form),
         warnings=_warnings(form),
     )
+
+
+def _lint(form: TellingForm) -> list[tuple[str, str]]:
+    found = []
+    for name, mistakes in form.errors.as_data().items():
+        said = [text for one in mistakes if one.code in _LINT for text in one.messages]
+        found += [(form[name].auto_id, text) for text in said if name in form.fields]
+    return found
+
+
+def _languages(form: TellingForm, story: Story) -> list[Spoken]:
+    """Every other language that there are words in."""
+    if not isinstance(form, Translating) or form.brand is None:
+        return []
+    return [spoken for language in OTHERS if (spoken := _spoken(form, form.brand, story, language))]
+
+
+def _spoken(form: Translating, brand: Brand, story: Story, language: str) -> Spoken | None:
+    rendition, name = form.rendition(language), name_of(language)
+    if rendition.words is None:
+        return None
+    if not rendition.goes:
+        shown = replace(rendition.words, body=_LEFT.sub(_gap, rendition.words.body))
+        return Spoken(language, name, rendition.why_not, shown.words)
+    said = rendition.words
+    try:
+        mail = compiler.preview(story, brand, publishing.subject(brand, story, form.headline), language)
+        first = form.notice is None
+        sms = texts.preview(story, brand, first=first, language=language)
+    except Unsendable as refused:
+        return Spoken(language, name, " ".join(refused.problems), said.words)
+    return Spoken(language, name, "", said.words, mail.subject, mail.html, sms, said.chat or said.words.text)
 
 
 def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
@@ -110,11 +173,29 @@ def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
 
 def _shown(draft: Draft) -> Draft:
     """What is still blank is shown as a gap in words: it must be seen, and it is no message yet."""
-    return replace(draft, body=_LEFT.sub(_gap, draft.body) or "[… nothing said yet …]", sms=_LEFT.sub(_gap, draft.sms))
+    return replace(
+        draft,
+        body=_LEFT.sub(_gap, draft.body) or "[… nothing said yet …]",
+        sms=_LEFT.sub(_gap, draft.sms),
+        chat=_LEFT.sub(_gap, draft.chat),
+        translations={
+            language: replace(
+                said, body=_LEFT.sub(_gap, said.body), sms=_LEFT.sub(_gap, said.sms), chat=_LEFT.sub(_gap, said.chat)
+            )
+            for language, said in draft.translations.items()
+        },
+    )
 
 
 def _gap(match: re.Match[str]) -> str:
-    return f"[… {PLACEHOLDERS.get(match[1], match[1]).split(',')[0].lower()} …]"
+    return f"[… {meaning_of(match[1])} …]"
+
+
+def meaning_of(name: str) -> str:
+    """What a placeholder stands for, in a few words."""
+    known = LETTER_PLACEHOLDERS.get(name)
+    meaning = known.meaning.split(";")[0] if known else name
+    return meaning[:1].lower() + meaning[1:]
 
 
 def _warnings(form: TellingForm) -> list[str]:

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
 
-from incidents import letters
+from incidents import letters, phrases
 from incidents.models import Severity, UpdateTemplate
-from incidents.words import PLACEHOLDERS, Facts, check_filled, check_voice, fill, find_placeholders
-from notifications.lint import Unsendable, lint_for
+from incidents.words import (
+    PLACEHOLDERS,
+    Facts,
+    check_filled,
+    check_voice,
+    fill,
+    find_placeholders,
+    without_placeholders,
+)
+from notifications.compiler import LANGUAGES
+from notifications.lint import problems_in
 from notifications.outbox import Story
 from notifications.validators import prose
 from status import publishing
 from status.enums import OPEN_PHASES, Level, Phase
 from status.markup import check_links
 from status.models import Component
-from status.publishing import SMS_LENGTH, Draft
+from status.publishing import CHAT_LENGTH, SMS_LENGTH, Draft
 
-from .base import LONGEST, line, words
+from .base import words
 from .moments import Moment
 from .severities import cadence, day_of_review, owed_review
-from .telling import TellingForm
+from .translating import BLANK, BLANKS, DATE, OTHERS, Translating, blank_field, fields_of_words, longest_of
 
-#: Blanks that only a person can fill; each has a field of its own, shown while the words ask for it.
-DATE = "postmortem_date"
-BLANKS = {
-    "description": "What users notice",
-    "cause": "What caused it",
-    "resolution": "What was done about it",
-    DATE: "When the post-mortem will be published",
-}
-BLANK = "The words ask for {}. Fill it in here, or remove it from the text."
 #: Placeholders that other fields fill, with what is asked for there.
 FED = {
     "issue": ("title", "The words ask for {}. Give it a title, or remove it from the text."),
     "impact": ("levels", "The words ask for {}. Mark what is affected, or remove it from the text."),
     "started": ("started_at", "The words ask for {}. Say when it began, or remove it from the text."),
+    "detected": ("detected_at", "The words ask for {}. Say when it was noticed, or remove it from the text."),
     "duration": ("started_at", "The words ask for {}. Say when it began, or remove it from the text."),
     "next_update": ("promise", "The words ask for {}. Choose a time, or remove it from the text."),
 }
@@ -49,7 +51,7 @@ CHIPS = (15, 30, 60)
 AT, NONE = "at", "none"
 
 
-class ComposerForm(TellingForm):
+class ComposerForm(Translating):
     """Words for the public, with everything that fills them.
 
     ``templates`` are what may be chosen from; ``level`` is the severity whose cadence is promised
@@ -62,6 +64,7 @@ class ComposerForm(TellingForm):
     template = forms.ModelChoiceField(UpdateTemplate.objects.none(), required=False, label="Start from")
     body = words("Words for the public", rows=9, required=False)
     sms = words("Text message", rows=2, longest=SMS_LENGTH, required=False)
+    chat = words("Chat message", rows=3, longest=CHAT_LENGTH, required=False)
     own_letter = words("Letter to Enterprise customers", rows=9, required=False)
 
     def __init__(
@@ -76,10 +79,13 @@ class ComposerForm(TellingForm):
         chosen = self._first_template()
         start: dict[str, Any] = {"phase": self.phases[0], "promise": str(cadence(level) or 60)}
         if level and review:
-            start[f"blank_{DATE}"] = day_of_review(review, level, options["at"])
+            for language in LANGUAGES:
+                name = f"blank_{DATE}" if language == LANGUAGES[0] else f"blank_{DATE}_{language}"
+                start[name] = day_of_review(review, level, options["at"], language)
         if chosen:
-            start |= {"template": chosen.pk, "phase": chosen.phase, "body": chosen.body.strip(), "sms": chosen.sms}
-        start["own_letter"] = letter_of(chosen)
+            start |= {"template": chosen.pk, "phase": chosen.phase, **phrases.start(chosen, OTHERS)}
+        else:
+            start["own_letter"] = phrases.letter_of(None)
         options["initial"] = start | (options.get("initial") or {})
         super().__init__(data, level=level, **options)
         self._add_fields()
@@ -95,13 +101,7 @@ class ComposerForm(TellingForm):
                 error_messages={"required": "Say where it stands."},
             )
         for name, label in BLANKS.items():
-            one_line = name == DATE
-            field = (
-                line(label, longest=120, required=False)
-                if one_line
-                else words(label, rows=2, longest=1000, required=False)
-            )
-            self.fields[f"blank_{name}"] = field
+            self.fields[f"blank_{name}"] = blank_field(name, label)
         if self.promises:
             self.fields["promise"] = forms.ChoiceField(
                 choices=self.promise_choices,
@@ -110,6 +110,7 @@ class ComposerForm(TellingForm):
                 error_messages={"required": "Say when the next update comes, or that there is no fixed time."},
             )
             self.fields["promise_at"] = Moment(ahead=True, now=self.at, required=False, label="Next update at, UTC")
+        self.add_languages()
 
     # --- what is offered ---
 
@@ -130,17 +131,30 @@ class ComposerForm(TellingForm):
                     return template
         return None
 
+    @property
+    def offers(self) -> list[phrases.Offer]:
+        """The templates, for the page."""
+        return phrases.offers(self.templates)
+
     # --- what is known ---
 
     @property
     def facts(self) -> Facts:
         """What fills placeholders by itself; works on an unfinished form too."""
+        incident, brand, started_at = self.incident, self.brand, self.known("started_at")
         return Facts(
             title=self.known("title", ""),
             levels=[(component.name, level.label) for component, level in self.levels.items()],
-            started_at=self.known("started_at"),
+            started_at=started_at,
+            detected_at=incident.detected_at if incident else self.known("detected_at") or started_at,
             at=self.at,
+            resolved_at=self.known("ended_at"),
             next_update_by=self.promised,
+            reference=incident.reference if incident else "",
+            severity=self.ranked.label if self.ranked else "",
+            brand=brand.name if brand else "",
+            support=letters.support(brand) if brand else "",
+            status_page=settings.SITE_URL,
         )
 
     @property
@@ -167,10 +181,11 @@ class ComposerForm(TellingForm):
             return None
         return (self.at + timedelta(minutes=int(choice))).replace(second=0, microsecond=0)
 
-    def as_values(self) -> dict[str, str]:
-        """Everything that fills a placeholder: the facts, and the blanks a person filled."""
-        blanks = {name: str(self.known(f"blank_{name}", "") or "") for name in BLANKS}
-        return self.facts.as_values() | {name: value for name, value in blanks.items() if value}
+    def as_values(self, language: str = LANGUAGES[0]) -> dict[str, str]:
+        """The facts, and the blanks a person filled in that language."""
+        end = "" if language == LANGUAGES[0] else f"_{language}"
+        blanks = {name: str(self.known(f"blank_{name}{end}", "") or "") for name in BLANKS}
+        return self.facts.as_values(language) | {name: value for name, value in blanks.items() if value}
 
     def draft(self) -> Draft:
         """The words as they would be published now, as far as they are filled."""
@@ -178,24 +193,15 @@ class ComposerForm(TellingForm):
         return Draft(
             phase=Phase(self.known("phase") or self.phases[0]),
             body=fill(self.known("body", "") or "", values).strip(),
-            sms=self._sms(values),
+            sms=self.short("sms", values),
+            chat=self.short("chat", values),
             next_update_by=self.promised,
+            translations=self.translations,
         )
-
-    def _sms(self, values: Mapping[str, str]) -> str:
-        """The text message. A template's own that nobody touched is used when it can be filled, and never in the way:
-        blank, it is made from the words for the public.
-        """
-        written = str(self.known("sms", "") or "").strip()
-        filled = fill(written, values).strip()
-        untouched = any(written == template.sms.strip() for template in self.templates)
-        return "" if untouched and find_placeholders(filled) else filled
 
     def letter_words(self) -> str:
         known = self.as_values()
         known.pop(letters.OWN, None)
-        if self.brand:
-            known["support"] = letters.support(self.brand)
         # The words for the public may ask for what a customer uses, too.
         written = fill(str(self.known("own_letter") or "").strip(), {"update": str(self.known("body") or "").strip()})
         return fill(written, known)
@@ -203,7 +209,8 @@ class ComposerForm(TellingForm):
     def blanks(self) -> list[tuple[forms.BoundField, bool]]:
         """The fields for blanks, and whether the words ask for them now."""
         letter = self["own_letter"].value() if self.asks_to_write else ""
-        asked = find_placeholders(f"{self['body'].value() or ''} {self._sms({})} {letter or ''}")
+        short = f"{self.short('sms', {})} {self.short('chat', {})}"
+        asked = find_placeholders(f"{self['body'].value() or ''} {short} {letter or ''}")
         return [
             (field, name in asked or bool(field.errors))
             for name, field in ((name, self[f"blank_{name}"]) for name in BLANKS)
@@ -230,36 +237,59 @@ class ComposerForm(TellingForm):
         draft = self.draft()
         if "body" in cleaned and not draft.body:
             self.add_error("body", ValidationError("Say something: these words are what customers read.", "required"))
-        # Each customer's own components fill the rest of a letter.
-        letter = fill(self.letter, {letters.OWN: "…"})
-        if self.asks_to_write and "own_letter" in cleaned and not letter:
+        if self.asks_to_write and "own_letter" in cleaned and not self.letter:
             self.add_error(
                 "own_letter", ValidationError("Say what it means for them, or write no letters.", "required")
             )
-        for name, text, longest in (
-            ("body", draft.body, LONGEST),
-            ("sms", draft.sms, SMS_LENGTH),
-            ("own_letter", letter, LONGEST),
-        ):
-            if name in cleaned:
-                self._check_text(name, text, longest)
-        if not self.errors:
-            self._check_sendable(draft)
+        self.check_languages(cleaned)
+        self._check_blanks()
+        said = {name: text for name, text in self._texts(draft).items() if name in cleaned}
+        for name, text in said.items():
+            self._check_text(name, text)
+        self._check_sendable(said)
 
-    def _check_text(self, name: str, text: str, longest: int) -> None:
+    def _texts(self, draft: Draft) -> dict[str, str]:
+        """Everything that is told, by the field it comes from."""
+        # Each customer's own components fill the rest of a letter.
+        found = {"body": draft.body, "sms": draft.sms, "chat": draft.chat}
+        found["own_letter"] = fill(self.letter, {letters.OWN: "…"})
+        for language, said in draft.translations.items():
+            found |= zip(fields_of_words(language), (said.body, said.sms, said.chat), strict=True)
+        return found
+
+    def _check_blanks(self) -> None:
+        """What is wrong with a blank is said there, not at the words that it fills."""
+        for name in self._blanks():
+            text = self.text(name)
+            self._try(name, check_links, text)
+            if self.brand:
+                self._try(name, check_voice, text, self.brand)
+
+    def _blanks(self) -> list[str]:
+        """Names of the fields for blanks that are filled."""
+        return [name for name in self.fields if name.startswith("blank_") and self.text(name)]
+
+    def _check_text(self, name: str, text: str) -> None:
         try:
             prose(text)
-            if name != "sms":
-                # A text message is plain: only what is rendered can lose a target.
+            if not name.startswith(("sms", "chat")):
+                # Text messages and rooms are plain: only what is rendered can lose a target.
                 check_links(text)
-            if self.brand:
-                # As written and as filled in: causes have a placeholder, an apology may come from a blank.
-                check_voice(f"{self.known(name, '') if text else ''} {text}", self.brand)
-            check_filled(self._without_named(text))
+            if self.brand and text:
+                # As written: causes have a placeholder. What blanks say is complained about there.
+                check_voice(self.text(name), self.brand)
+            check_filled(self._without_named(fill(text, dict.fromkeys(self.later, "…"))))
         except ValidationError as refused:
             self.add_error(name, refused)
-        if len(text) > longest:
-            self.add_error(name, f"With everything filled in this has {len(text):,} characters; {longest:,} fit.")
+        if len(text) > longest_of(name):
+            words_ = f"With everything filled in this has {len(text):,} characters; {longest_of(name):,} fit."
+            self.add_error(name, ValidationError(words_, "too_long"))
+
+    def _try(self, name: str, check: Callable[..., None], *args: object) -> None:
+        try:
+            check(*args)
+        except ValidationError as refused:
+            self.add_error(name, refused)
 
     def _without_named(self, text: str) -> str:
         """The text without those placeholders that were complained about where they can be filled."""
@@ -272,23 +302,24 @@ class ComposerForm(TellingForm):
             text = fill(text, {left: "…"})
         return text
 
-    def _check_sendable(self, draft: Draft) -> None:
+    def _check_sendable(self, said: Mapping[str, str]) -> None:
+        """What R-111 refuses, at the field it stands in: of blanks and title there, not where they are put in too."""
         if self.brand is None:
             return
-        try:
-            lint_for(self.brand, [str(self.facts.title), draft.body, draft.sms, fill(self.letter, {letters.OWN: "…"})])
-        except Unsendable as refused:
-            for problem in refused.problems:
-                self.add_error("body", ValidationError(problem, "unsendable"))
+        sources = {name: self.text(name) for name in self._blanks()} | {"title": str(self.facts.title)}
+        texts = sources | {name: without_placeholders(text) for name, text in said.items()}
+        blamed: set[str] = set()
+        for name, problems in problems_in(self.brand, texts).items():
+            field = name if name in self.fields else "body"
+            for problem in problems:
+                if name in sources or problem not in blamed:
+                    self.add_error(field, ValidationError(problem, "unsendable"))
+            blamed |= set(problems) if name in sources else set()
 
     def selves(self) -> list[str]:
         """Names of the placeholders that this form fills by itself, for its own explanation."""
-        return [name for name in PLACEHOLDERS if name not in BLANKS and (self.promises or name != "next_update")]
-
-
-def letter_of(template: UpdateTemplate | None) -> str:
-    """The words of a letter to start from."""
-    return (template.letter.strip() if template else "") or letters.DEFAULT
+        needs = {"next_update": self.promises, "resolved": "ended_at" in self.fields}
+        return [name for name in PLACEHOLDERS if name not in BLANKS and needs.get(name, True)]
 
 
 def span(minutes: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from incidents import clock, workhours
+from incidents import clock, words, workhours
 from incidents.enums import Condition, DutyKind, Publicity, Standing, Unit
 from incidents.models import Duty, Incident, PolicyVersion, Severity
 
@@ -101,12 +101,12 @@ def owed_review(level: Severity, incident: Incident, at: datetime) -> Duty | Non
     return next((duty for duty in level.duties.all() if duty.kind == kind and duty.condition in certain), None)
 
 
-def day_of_review(duty: Duty, level: Severity, at: datetime) -> str:
+def day_of_review(duty: Duty, level: Severity, at: datetime, language: str = "en") -> str:
     """``27 November 2026``: when it is due after a resolution at ``at`` (UTC); blank: the policy names no time."""
     if duty.amount is None:
         return ""
     due = workhours.due(at, duty.amount, duty.unit, clock.calendar_of(level.version))
-    return f"{due.day} {due:%B %Y}"
+    return words.day(due, language)
 
 
 def is_told(level: Severity | None) -> bool:

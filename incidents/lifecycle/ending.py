@@ -17,6 +17,7 @@ from status import ledger, publishing
 from status.enums import Level, Phase
 from status.models import Component
 from status.publishing import Draft
+from status.translations import Translation
 
 from .finding import Findings, write_findings
 from .overriding import weigh
@@ -29,6 +30,8 @@ def resolve(
     *,
     body: str,
     sms: str = "",
+    chat: str = "",
+    translations: Mapping[str, Translation] | None = None,
     by: User | None,
     at: datetime,
     ended_at: datetime | None = None,
@@ -55,10 +58,11 @@ def resolve(
     incident.save(update_fields=["ended_at"])
     if findings:
         write_findings(incident, findings, by=by, at=at)
-    clock.meet(incident, DutyKind.RESPOND, DutyKind.RESOLVE, by=by, at=at)
+    clock.meet(incident, *clock.UNTIL_MITIGATED, DutyKind.RESOLVE, by=by, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
-        held, draft = ledger.held_by(incident.source), Draft(Phase.RESOLVED, body, sms)
+        held = ledger.held_by(incident.source)
+        draft = Draft(Phase.RESOLVED, body, sms, chat=chat, translations=translations or {})
         ledger.close_impacts(incident.source, at=incident.ended_at)
         ways = ways_of(incident, channels)
         update = publishing.post(incident.notice, draft, at=at, ended_at=incident.ended_at, channels=ways)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from incidents import clock, timeline
+from incidents import clock, timeline, words
 from incidents.enums import DutyKind, Origin, State, Verb
 from incidents.models import Incident, IncidentNumber, Severity
 from incidents.moves import UNSEEN, Ask, NotAllowed, move, refuse_replay, take
@@ -75,9 +75,11 @@ def declare(
         restricting.begin(incident, public_title.strip(), by=by, at=at)
     clock.open_duties(incident, at=at)
     if draft:
+        draft = words.numbered(draft, incident.reference)
+        letter = letter and words.fill(letter, {"reference": incident.reference})
         if draft.phase == Phase.MONITORING:
             move(incident, State.MITIGATED, at=at)
-            clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
+            clock.meet(incident, *clock.UNTIL_MITIGATED, by=by, at=at)
         publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override)
     return incident
 

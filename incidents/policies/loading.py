@@ -25,6 +25,7 @@ from incidents.models import (
     SupportTarget,
     UpdateTemplate,
 )
+from notifications.compiler import LANGUAGES
 
 from .versions import put_in_force
 
@@ -122,7 +123,7 @@ def _write(preset: Mapping[str, Any], policy: Policy, *, by: User | None, at: da
         SupportTarget(version=version, position=position, **row)
         for position, row in enumerate(preset.get("support_targets", ()))
     )
-    bulk_create_with_history(_templates(policy, preset), UpdateTemplate, default_user=by, default_date=at)
+    _write_templates(policy, preset, by=by, at=at)
     put_in_force(version, by=by, at=at)
 
 
@@ -153,12 +154,41 @@ def _duty(level: Severity, row: Mapping[str, Any], owners: Mapping[str, str]) ->
     return Duty(severity=level, **{**usual, **row})
 
 
-def _templates(policy: Policy, preset: Mapping[str, Any]) -> list[UpdateTemplate]:
-    return [
-        UpdateTemplate(
-            policy=policy,
-            position=position,
-            **{name: value.strip() if name in ("body", "letter") else value for name, value in row.items()},
-        )
-        for position, row in enumerate(preset["templates"])
-    ]
+def _write_templates(policy: Policy, preset: Mapping[str, Any], *, by: User | None, at: datetime) -> None:
+    """The words to start from, then their translations, which belong to them (R-206)."""
+    rows = preset["templates"]
+    originals = bulk_create_with_history(
+        [UpdateTemplate(policy=policy, position=position, **_words(row)) for position, row in enumerate(rows)],
+        UpdateTemplate,
+        default_user=by,
+        default_date=at,
+    )
+    said = [(original, row) for original, row in zip(originals, rows, strict=True)]
+    bulk_create_with_history(
+        [
+            UpdateTemplate(
+                policy=policy,
+                position=original.position,
+                phase=original.phase,
+                name=original.name,
+                language=language,
+                translates=original,
+                **_words(row[language]),
+            )
+            for original, row in said
+            for language in LANGUAGES[1:]
+            if language in row
+        ],
+        UpdateTemplate,
+        default_user=by,
+        default_date=at,
+    )
+
+
+def _words(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row; what is said in another language has a table of its own."""
+    return {
+        name: value.strip() if name in ("body", "letter") else value
+        for name, value in row.items()
+        if name not in LANGUAGES
+    }

@@ -109,13 +109,14 @@ def test_resolve_by_the_impacts_clock(ann: Client) -> None:
 def test_a_form_lists_only_the_placeholders_that_it_fills(ann: Client) -> None:
     """A resolution promises no next update."""
     incident = scene.incident()
+    always = ["reference", "severity", "brand", "support", "status_page"]
     listed = {slug: ann.get(desk.act_on(incident, slug)).context["form"].selves() for slug in ("update", "resolve")}
     assert listed == {
-        "update": ["issue", "impact", "started", "duration", "next_update"],
-        "resolve": ["issue", "impact", "started", "duration"],
+        "update": ["issue", "impact", "started", "detected", "duration", "next_update", *always],
+        "resolve": ["issue", "impact", "started", "detected", "duration", "resolved", *always],
     }
     page = ann.get(desk.act_on(incident, "resolve")).content.decode()
-    assert "{{issue}} {{impact}} {{started}} {{duration}}</code> fill themselves in" in page
+    assert "{{brand}} {{support}} {{status_page}}</code> fill themselves in" in page
 
 
 RESOLVED = ("Over, a report follows by {{postmortem_date}}.", "Over.")

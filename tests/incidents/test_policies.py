@@ -42,7 +42,7 @@ def test_r101_loading_twice_changes_nothing() -> None:
     second = policies.load_presets(at=LATER)
     assert [one.created for one in first] == [True] * 5
     assert [one.created for one in second] == [False] * 5
-    assert counts() == before == [5, 5, 19, 86, 64, 16, 4, 26]
+    assert counts() == before == [5, 5, 19, 86, 64, 16, 4, 52]
     assert set(PolicyVersion.objects.values_list("standing", "in_force_at")) == {(Standing.IN_FORCE, NIGHT)}
 
 
@@ -96,7 +96,7 @@ def test_r101_every_loaded_row_would_pass_its_own_form() -> None:
 
 
 def test_loading_costs_the_same_queries_per_preset(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_max_num_queries(5 * 25):
+    with django_assert_max_num_queries(5 * 27):
         policies.load_presets(at=NIGHT)
     with django_assert_max_num_queries(3):
         policies.load_presets(at=LATER)
@@ -323,21 +323,40 @@ def test_r206_every_policy_has_words_of_its_own_for_each_phase() -> None:
         promising = policy.slug in ("enterprise-sla", "platform-sev", "public-status")
         phases = base + ([Phase.RESOLVED] if promising else [])
         phases += [Phase.SCHEDULED, Phase.IN_PROGRESS, Phase.COMPLETED] if policy.is_default else []
-        assert list(policy.templates.values_list("phase", flat=True)) == phases
-    rows = UpdateTemplate.objects.all()
-    assert len({row.body for row in rows}) == len({row.sms for row in rows}) == 26
+        assert list(policy.templates.filter(translates=None).values_list("phase", flat=True)) == phases
+    rows = UpdateTemplate.objects.filter(translates=None)
+    assert len({row.body for row in rows}) == len({row.sms for row in rows}) == len({row.chat for row in rows}) == 26
+
+
+@pytest.mark.usefixtures("presets")
+def test_r206_every_template_is_said_in_german_too_with_the_same_placeholders() -> None:
+    german = UpdateTemplate.objects.filter(language="de").select_related("translates")
+    assert [row.translates for row in german] == list(UpdateTemplate.objects.filter(translates=None))
+    for row in german:
+        original = row.translates
+        assert original is not None
+        assert (row.policy_id, row.phase, row.name, row.position) == (
+            original.policy_id,
+            original.phase,
+            original.name,
+            original.position,
+        )
+        for part in ("body", "sms", "chat"):
+            assert find_placeholders(getattr(row, part)) == find_placeholders(getattr(original, part))
+        assert not original.body.isspace() and row.body != original.body
 
 
 @pytest.mark.usefixtures("presets")
 def test_r206_templates_name_only_placeholders_that_something_fills_and_use_them_all() -> None:
     used: set[str] = set()
     for row in UpdateTemplate.objects.all():
-        used |= find_placeholders(row.title + row.body + row.sms)
+        used |= find_placeholders(row.title + row.body + row.sms + row.chat)
         if row.phase in (Phase.INVESTIGATING, Phase.IDENTIFIED, Phase.MONITORING):
             # Each open update makes the promise of the next one (R-1301).
             assert "next_update" in find_placeholders(row.body)
             assert "next_update" in find_placeholders(row.sms)
-    assert used == set(PLACEHOLDERS)
+    at_hand = {"reference", "severity", "brand", "support", "status_page", "detected", "resolved"}
+    assert used == set(PLACEHOLDERS) - at_hand
 
 
 @pytest.mark.usefixtures("presets")

@@ -411,14 +411,14 @@ def test_a_policy_of_ones_own_is_added_empty(admin_client: Client) -> None:
 @pytest.mark.usefixtures("presets")
 @pytest.mark.parametrize("field", ["title", "body", "sms"])
 def test_r206_an_unknown_placeholder_is_named_at_its_field(admin_client: Client, field: str) -> None:
-    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating")
+    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating", language="en")
     answer = save(admin_client, address("updatetemplate_change", template.pk), **{field: "About {{ isue }}."})
     assert [words.split(".")[0] for words in complaints(answer)[field]] == ["Nothing fills {{isue}}"]
 
 
 @pytest.mark.usefixtures("presets")
 def test_a_link_that_would_lose_its_target_is_refused_in_a_template(admin_client: Client) -> None:
-    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating")
+    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating", language="en")
     answer = save(admin_client, address("updatetemplate_change", template.pk), body="See [docs](http://docs.example).")
     assert complaints(answer) == {
         "body": ["Links must start with https:// or mailto:. Please change http://docs.example."]
@@ -427,7 +427,7 @@ def test_a_link_that_would_lose_its_target_is_refused_in_a_template(admin_client
 
 @pytest.mark.usefixtures("presets")
 def test_r206_words_are_edited_with_a_history(admin_client: Client) -> None:
-    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating")
+    template = UpdateTemplate.objects.get(policy__slug="startup-sev", phase="investigating", language="en")
     url = address("updatetemplate_change", template.pk)
     assert save(admin_client, url, body="We know about {{issue}}.").status_code == 302
     template.refresh_from_db()
