@@ -69,12 +69,15 @@ def owed(incident: Incident, severity: Severity) -> list[Due]:
     """
     if incident.state in _VOID:
         return []
+    said = _last_words(incident)
     found: dict[DutyKind, Due] = {}
-    for item in _duties_due(incident, severity):
+    for item in _duties_due(incident, severity, said):
         found[item.kind] = min(found.get(item.kind, item), item, key=lambda due: due.urgency)
     promise = incident.notice.next_update_by if incident.notice and incident.state in OPEN else None
     if promise:
-        found[DutyKind.PUBLIC_UPDATE] = _earlier(promise, found.get(DutyKind.PUBLIC_UPDATE))
+        found[DutyKind.PUBLIC_UPDATE] = _earlier(
+            promise, found.get(DutyKind.PUBLIC_UPDATE), since=said.get(Verb.PUBLISHED)
+        )
     return list(found.values())
 
 
@@ -115,11 +118,11 @@ def is_spent(incident: Incident, kind: DutyKind) -> bool:
     return kind == DutyKind.RESOLVE and incident.resolved_at is not None
 
 
-def _duties_due(incident: Incident, severity: Severity) -> Iterator[Due]:
+def _duties_due(incident: Incident, severity: Severity, said: dict[str, datetime]) -> Iterator[Due]:
     kinds = WHILE_OPEN if incident.state in OPEN else AFTERWARDS
     duties = [duty for duty in severity.duties.all() if duty.kind in kinds and not _is_hushed(severity, duty)]
     holds = holding(incident, duties, over=incident.ended_at or incident.resolved_at)
-    said, calendar = _last_words(incident), calendar_of(severity.version)
+    calendar = calendar_of(severity.version)
     for duty in duties:
         start = _started(incident, duty, said)
         as_promised = duty.amount is None and duty.kind in REPEATING
@@ -140,10 +143,10 @@ def _due(duty: Duty, start: datetime, calendar: workhours.Calendar) -> Due:
     )
 
 
-def _earlier(promise: datetime, cadence: Due | None) -> Due:
-    """The earlier of the cadence and the operator's own promise (R-301)."""
+def _earlier(promise: datetime, cadence: Due | None, *, since: datetime | None) -> Due:
+    """The earlier of the cadence and the operator's own promise, which was made at ``since`` (R-301)."""
     if cadence is None or cadence.due_at is None or cadence.limit_at is None:
-        return Due(DutyKind.PUBLIC_UPDATE, cadence.duty if cadence else None, promise, promise, promised=True)
+        return Due(DutyKind.PUBLIC_UPDATE, cadence.duty if cadence else None, promise, promise, since, promised=True)
     if promise > cadence.due_at:
         return replace(cadence, limit_at=min(promise, cadence.limit_at))
     return replace(cadence, due_at=promise, limit_at=promise, promised=True)
