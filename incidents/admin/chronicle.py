@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Q, TextChoices
 from django.http import QueryDict
 
+from incidents.admin import said
 from incidents.admin.told import Saying
 from incidents.enums import AUTOMATIC, Verb
 from incidents.models import Incident, TimelineEntry
@@ -80,8 +81,8 @@ def read(incident: Incident, asked: QueryDict, sayings: Iterable[Saying] = ()) -
     if before:
         entries = entries.filter(id__lt=before)
     found = list(entries[: PAGE + 1])
-    said = {saying.told.public_id: saying for saying in sayings}
-    lines = [_line(incident, entry, said) for entry in found[:PAGE]]
+    by_update = {saying.told.public_id: saying for saying in sayings}
+    lines = [_line(incident, entry, by_update) for entry in found[:PAGE]]
     return Chronicle(only, lines, found[PAGE - 1].pk if len(found) > PAGE else 0, before)
 
 
@@ -109,7 +110,7 @@ def changes(entry: TimelineEntry) -> list[str]:
     if facts.get("phase"):
         told.append(Phase(facts["phase"]).label)
     told.extend(_levels(facts.get("levels")))
-    return told
+    return [*told, *said.of(facts)]
 
 
 def _levels(levels: Any) -> list[str]:

@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.views import ChangeList
 
-from incidents.admin import assistant, live, pages, screen, told
+from incidents.admin import assistant, entering, kin, live, pages, screen, told
 from incidents.admin.deeds import DECLARE
 from incidents.admin.places import log_url
 from incidents.enums import OPEN, State
@@ -93,6 +93,8 @@ class IncidentAdmin(ModelAdmin):
         inherited: list[URLPattern] = super().get_urls()
         own = [
             path("preview/", view(pages.look), name="incidents_incident_preview"),
+            path("alike/", view(kin.alike), name="incidents_incident_alike"),
+            path("<int:pk>/enter/", view(entering.enter), name="incidents_incident_enter"),
             path("propose/", view(assistant.propose), name="incidents_incident_propose"),
             path(
                 "<int:pk>/act/correct/<slug:update>/",
@@ -130,6 +132,8 @@ class IncidentAdmin(ModelAdmin):
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         pk = int(object_id) if object_id.isascii() and object_id.isdigit() and len(object_id) < 19 else 0
+        if behind := entering.locked(request, pk):
+            return entering.door(request, behind)
         incident = live.known(request, pk)
         context = self.admin_site.each_context(request) | live.context_of(request, incident)
         context |= {"title": incident.reference, "is_fullwidth": "1"}

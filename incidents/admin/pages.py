@@ -21,7 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from incidents import clock, forms, grid, lifecycle, phrases
-from incidents.admin import chronicle, dialogs, saved, screen, told, whatif
+from incidents.admin import chronicle, dialogs, kin, saved, screen, told, whatif
 from incidents.admin.deeds import DECLARE, DEEDS, Deed
 from incidents.admin.preview import preview
 from incidents.enums import Setting, State, Wire
@@ -77,6 +77,8 @@ def _declare(form: forms.DeclareForm, by: User, at: datetime) -> Incident:
         channels=form.channels,
         letter=form.letter,
         advice=form.advice,
+        restricted=known["restricted"],
+        public_title=known["public_title"],
         token=known["token"],
         by=by,
         at=at,
@@ -186,6 +188,8 @@ def _show_declare(request: HttpRequest, form: forms.DeclareForm, **more: Any) ->
         "no_levels": not form.offered,
         "keep_url": reverse("admin:incidents_incident_keep"),
     }
+    if form.is_bound and form.by:
+        context |= kin.proposed(form, form.by)
     return _page(request, form, context | more)
 
 

@@ -9,12 +9,13 @@ from django import forms
 
 from incidents.enums import Origin
 from incidents.models import Severity, UpdateTemplate
+from incidents.models.incident import DISCREET
 from notifications.models import Brand
 from status.enums import OPEN_PHASES
 from status.models import Component
 
 from . import levels as levels_
-from . import severities
+from . import restricting, severities
 from .base import line
 from .composer import ComposerForm
 from .facts import Assisted, with_used
@@ -36,6 +37,8 @@ class DeclareForm(Assisted, ComposerForm):
         ),
     )
     origin = forms.ChoiceField(choices=Origin, initial=Origin.STAFF, label="Where it came from")
+    restricted = forms.BooleanField(required=False, label="A security incident: restrict it")
+    public_title = restricting.public_title(required=False)
     publish = forms.ChoiceField(
         choices=[(NOW, "Publish now"), (LATER, "Keep internal")], widget=forms.RadioSelect, label="Who may know"
     )
@@ -91,11 +94,24 @@ class DeclareForm(Assisted, ComposerForm):
     def speaks(self) -> bool:
         return bool(self.known("publish") == NOW)
 
+    def known(self, name: str, default: Any = None) -> Any:
+        """Words for outsiders call a restricted one by its public title (R-213)."""
+        if name == "title" and super().known("restricted"):
+            return super().known("public_title") or DISCREET
+        return super().known(name, default)
+
+    @property
+    def own_title(self) -> str:
+        """What colleagues read, as far as it is typed."""
+        return str(super().known("title") or "")
+
     def clean_title(self) -> str:
         return str(self.cleaned_data["title"]).strip()
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
+        if cleaned.get("restricted"):
+            self._check_public_title(cleaned)
         started, detected = cleaned.get("started_at"), cleaned.get("detected_at")
         if started and started > self.at:
             self.add_error("started_at", "This lies in the future. It began before you noticed it.")
@@ -106,6 +122,16 @@ class DeclareForm(Assisted, ComposerForm):
             if cleaned["detected_at"] < started:
                 self.add_error("detected_at", "It was noticed before it began. Check both times.")
         return cleaned
+
+    def _check_public_title(self, cleaned: dict[str, Any]) -> None:
+        if "public_title" in self.errors:
+            return
+        said = cleaned["public_title"] = str(cleaned.get("public_title") or "").strip()
+        restricting.check_public_title(self, "public_title", said, self.brand)
+        if self.speaks and not said:
+            self.add_error("public_title", restricting.NO_TITLE)
+        if said and said.casefold() == str(cleaned.get("title") or "").casefold():
+            self.add_error("public_title", restricting.SAME)
 
 
 def _templates(offered: list[Any], chosen: Any) -> list[UpdateTemplate]:

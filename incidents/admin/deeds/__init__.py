@@ -13,11 +13,13 @@ from incidents.models import Incident, Obligation
 
 from .course import COURSE
 from .deed import COMMAND, DECLARE, PUBLISH, Deed
+from .linking import LINKING
+from .people import PEOPLE
 
 __all__ = ["COMMAND", "DECLARE", "DEEDS", "PUBLISH", "Deed", "meeting", "offered"]
 
 #: By slug, in the order in which they are offered.
-DEEDS: dict[str, Deed] = {deed.slug: deed for deed in COURSE}
+DEEDS: dict[str, Deed] = {deed.slug: deed for deed in (*COURSE, *PEOPLE, *LINKING)}
 
 #: Which act meets what is owed.
 MEETS = {
