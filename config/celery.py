@@ -18,6 +18,7 @@ app.conf.beat_schedule = {
     "write the digests that are due": {"task": "notifications.tasks.send_digests", "schedule": 30.0},
     "ask about texts that nobody knows the end of": {"task": "notifications.tasks.reconcile_texts", "schedule": 30.0},
     "audit the deliveries": {"task": "notifications.tasks.audit_deliveries", "schedule": 60.0},
+    "tell who owes what is due or broken": {"task": "incidents.tasks.remind", "schedule": 15.0},
     "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
     "let followers of what is over go": {"task": "status.tasks.let_followers_go", "schedule": 600.0},
     "forget what is kept no longer": {"task": "notifications.tasks.forget", "schedule": 3600.0},

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from django.contrib.auth.models import User
 
-from incidents import grid, timeline
-from incidents.enums import Setting, Verb
+from incidents import clock, grid, timeline
+from incidents.enums import DutyKind, Setting, Verb
 from incidents.models import Incident
 from incidents.words import fill, find_placeholders, sentence
 from notifications import outbox, suppression
@@ -154,7 +154,9 @@ def write_as_asked(
     if not text and loud and were_written(incident.notice):
         text = DEFAULT
     if text:
-        write(incident, _filled(text, incident, draft.body), held, over=over, by=by, at=at)
+        found = write(incident, _filled(text, incident, draft.body), held, over=over, by=by, at=at)
+        remark = "" if found.count else "Nobody was to write to: no Enterprise customer uses what is affected."
+        clock.meet(incident, DutyKind.ENTERPRISE_LETTERS, by=by, at=at, remark=remark)
 
 
 def correct(incident: Incident, body: str, *, by: User | None, at: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -40,3 +41,11 @@ def record(
         token=token,
         version=incident.version,
     )
+
+
+def record_by_itself(entries: Iterable[TimelineEntry]) -> None:
+    """Write down what the house did by itself, for many incidents at once (``enums.AUTOMATIC``).
+
+    Nobody's form becomes out of date by it: the incidents keep their versions.
+    """
+    TimelineEntry.objects.bulk_create(entries, batch_size=1_000)

@@ -7,12 +7,14 @@ Nobody else writes these rows, but for ``incidents.reminders``, which notes whom
 
 from .book import Change, close_out, compare, drop, meet, open_duties, replan, replan_times, waive
 from .due import Due, calendar_of, owed, review_owed
-from .kinds import AFTERWARDS, LONG, PUBLIC, REPEATING, UNTIL_MITIGATED, UPKEEP, WHILE_OPEN
+from .kinds import AFTERWARDS, BY_HAND, LONG, MEETS, PUBLIC, REPEATING, UNTIL_MITIGATED, UPKEEP, WHILE_OPEN
 from .upkeep import drop_maintenance, meet_maintenance, open_maintenance_duties
 
 __all__ = [
     "AFTERWARDS",
+    "BY_HAND",
     "LONG",
+    "MEETS",
     "PUBLIC",
     "REPEATING",
     "UNTIL_MITIGATED",

@@ -26,3 +26,13 @@ UPKEEP = (DutyKind.MAINTENANCE_NOTICE, DutyKind.START_UPDATE, DutyKind.END_UPDAT
 UNTIL_MITIGATED = (DutyKind.RESPOND, DutyKind.ESCALATE)
 #: Longer than this, a post-mortem is owed whatever the severity (R-103).
 LONG = timedelta(hours=4)
+#: Which act of the console meets what is owed, by its slug; everything else is marked as met by hand.
+MEETS: dict[DutyKind, str] = {
+    DutyKind.RESPOND: "acknowledge",
+    DutyKind.FIRST_UPDATE: "update",
+    DutyKind.PUBLIC_UPDATE: "update",
+    DutyKind.ENTERPRISE_LETTERS: "update",
+    DutyKind.INTERNAL_UPDATE: "note",
+    DutyKind.RESOLVE: "resolve",
+}
+BY_HAND = "met"

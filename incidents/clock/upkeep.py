@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 
@@ -14,6 +14,9 @@ from incidents.models import Duty, Maintenance, Obligation
 from .book import row_of
 from .due import Due, calendar_of
 from .kinds import UPKEEP
+
+#: The notice that is owed where the policy does not say another (R-301, R-501).
+NOTICE = timedelta(days=7)
 
 
 def open_maintenance_duties(maintenance: Maintenance, *, at: datetime) -> None:
@@ -56,7 +59,11 @@ def _owed(maintenance: Maintenance) -> Iterator[Due]:
         return
     calendar = calendar_of(maintenance.severity.version)
     starts = {Start.PLANNED_START: maintenance.planned_start_at, Start.PLANNED_END: maintenance.planned_end_at}
-    for duty in maintenance.severity.duties.all():
+    duties = list(maintenance.severity.duties.all())
+    if not any(duty.kind == DutyKind.MAINTENANCE_NOTICE for duty in duties):
+        by = maintenance.planned_start_at - NOTICE
+        yield Due(DutyKind.MAINTENANCE_NOTICE, None, by, by, maintenance.planned_start_at)
+    for duty in duties:
         start = starts.get(Start(duty.starts_from))
         if start is not None and duty.kind in UPKEEP:
             yield _due(duty, start, calendar)

@@ -7,10 +7,11 @@ Every act locks the incident's row, so that updates have one order (F09), and ra
 from incidents.moves import MOVES, AlreadyDone, Ask, Changed, Contradicted, NotAllowed
 
 from .ending import close, mark_false_alarm, reopen, resolve
-from .finding import Findings, correct_times, judge
+from .finding import Findings, changed_marks, correct_times, judge, misplaced
 from .judging import change_severity, mitigate, verify
 from .linking import link, merge, unlink
 from .opening import acknowledge, declare
+from .owing import mark_met, waive
 from .restricting import admit, lift, restrict
 from .speaking import correct_update, post_update
 from .staffing import assign, hand_over, take_role
@@ -28,6 +29,7 @@ __all__ = [
     "admit",
     "assign",
     "change_severity",
+    "changed_marks",
     "check",
     "close",
     "correct_note",
@@ -39,8 +41,10 @@ __all__ = [
     "lift",
     "link",
     "mark_false_alarm",
+    "mark_met",
     "may_be_reworded",
     "merge",
+    "misplaced",
     "mitigate",
     "note",
     "post_update",
@@ -51,4 +55,5 @@ __all__ = [
     "try_mitigation",
     "unlink",
     "verify",
+    "waive",
 ]

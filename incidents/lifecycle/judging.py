@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from incidents import clock, guard, timeline
-from incidents.enums import DutyKind, State, Verb
+from incidents.enums import State, Verb
 from incidents.models import Incident, Severity
 from incidents.moves import UNSEEN, Ask, NotAllowed, move, refuse_unless_open, take
 from status import publishing
@@ -71,7 +71,7 @@ def mitigate(
         incident.mitigated_at = happened_at
         incident.save(update_fields=["mitigated_at"])
     timeline.record(incident, Verb.MITIGATED, by=by, at=at, words=words, happened_at=happened_at, token=ask.token)
-    clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
+    clock.meet(incident, *clock.UNTIL_MITIGATED, by=by, at=at)
     clock.open_duties(incident, at=at)
     return incident
 

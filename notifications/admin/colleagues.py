@@ -21,9 +21,8 @@ from notifications.models import Colleague
 
 if TYPE_CHECKING:
     ColleagueModelForm = forms.ModelForm[Colleague]
-    ColleagueModelAdmin = ModelAdmin[Colleague]  # type: ignore[type-arg]  # generic to the checker only
 else:
-    ColleagueModelForm, ColleagueModelAdmin = forms.ModelForm, ModelAdmin
+    ColleagueModelForm = forms.ModelForm
 
 
 class ColleagueForm(ColleagueModelForm):
@@ -50,7 +49,7 @@ class ColleagueForm(ColleagueModelForm):
 
 
 @admin.register(Colleague)
-class ColleagueAdmin(ColleagueModelAdmin):
+class ColleagueAdmin(ModelAdmin):
     form = ColleagueForm
     list_display = ["person", "channel", "where"]
     list_select_related = ["user"]
@@ -72,7 +71,8 @@ class ColleagueAdmin(ColleagueModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Who may not see the others is brought to their own form."""
         if self._sees_all(request) or not request.user.is_staff:
-            return super().changelist_view(request, extra_context)
+            page: HttpResponse = super().changelist_view(request, extra_context)
+            return page
         own = Colleague.objects.filter(user=request.user.pk).first()
         if own is None:
             return redirect("admin:notifications_colleague_add")
