@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from incidents.admin.deeds import Deed
+from incidents.admin.works import Work
 from incidents.models import Obligation
 
 #: Closer than this, somebody must act now; closer than the second, soon.
@@ -18,7 +19,7 @@ class Owed:
 
     row: Obligation
     at: datetime
-    deed: Deed | None = None
+    deed: Deed | Work | None = None
 
     @property
     def colour(self) -> str:

@@ -15,6 +15,7 @@ from incidents.forms.translating import OTHERS, Translating, name_of
 from incidents.letters import Mailing
 from incidents.words import LETTER_PLACEHOLDERS
 from notifications import compiler, texts
+from notifications.enums import Kind
 from notifications.lint import Unsendable
 from notifications.models import Brand
 from notifications.outbox import Story
@@ -201,7 +202,7 @@ def meaning_of(name: str) -> str:
 def _warnings(form: TellingForm) -> list[str]:
     """What is allowed, and perhaps not meant."""
     found = []
-    if not form.concerned:
+    if not form.concerned and form.kind == Kind.INCIDENT:
         found.append("No component is marked: the page stays green, and every subscriber is told.")
     if form.ranked and form.ranked.publicity in (Publicity.INTERNAL, Publicity.NEVER):
         kept = form.ranked.get_publicity_display().lower()

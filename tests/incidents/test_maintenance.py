@@ -199,6 +199,12 @@ def test_r301_what_is_owed_moves_with_the_window_and_the_public_is_told() -> Non
     assert owed(inside)[DutyKind.MAINTENANCE_NOTICE] == (START - 6 * DAY, None)
 
 
+def test_r301_seven_days_of_notice_are_owed_whatever_the_policy_leaves_out() -> None:
+    silent = scene.severity("upkeep", 4, is_maintenance=True, duties=NOTICE[1:])
+    assert owed(planned(severity=silent))[DutyKind.MAINTENANCE_NOTICE] == (START - 7 * DAY, None)
+    assert owed(planned(severity=None)) == {}
+
+
 def test_r501_what_is_cancelled_is_said_and_owes_nothing() -> None:
     work = cancelled()
     assert (work.state, owed(work)) == (

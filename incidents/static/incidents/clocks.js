@@ -40,7 +40,7 @@ window.Heliograph = {
     const now = Date.now(), today = new Date(now);
     each("[data-utc]", (clock) => { clock.firstChild.textContent = `${pad(today.getUTCHours())}:${pad(today.getUTCMinutes())}`; }, root);
     each("[data-owed]", (time) => owed(time, now), root);
-    each("[data-count]", (time) => {
+    each("time[data-count]", (time) => {
       const ahead = new Date(time.dateTime) - now;
       if (Math.abs(ahead) < MINUTE) say(time, "now");
       else say(time, ahead > 0 ? `in ${ago(ahead + 59000)}` : `${ago(-ahead)} ago`);
