@@ -17,10 +17,11 @@ from django.utils import timezone
 
 from config.counts import counts
 from incidents import guard
-from incidents.admin import facts, pages, saved, screen
+from incidents.admin import facts, pages, saved, screen, works
 from incidents.admin.deeds import DEEDS, Deed, meeting
 from incidents.admin.owed import Owed
 from incidents.admin.places import list_url
+from incidents.discretion import RESTRICTED, hidden_sources
 from incidents.enums import OPEN, Publicity, Role, Standing, State
 from incidents.models import Assignment, Incident, Maintenance, Obligation, PolicyVersion
 from incidents.templatetags.incidents import RANK_COLOURS
@@ -130,7 +131,7 @@ def debts(by: User, at: datetime) -> list[Owed]:
     rows = rows.select_related("incident__severity", "incident__notice", "maintenance")
     timed = rows.filter(due_at__isnull=False).order_by("due_at")[:OWED]
     untimed = rows.filter(due_at__isnull=True).order_by("opened_at")[:UNTIMED]
-    return [Owed(row, at, meeting(row, by)) for row in [*timed, *untimed]]
+    return [Owed(row, at, works.meeting(row, by) if row.maintenance else meeting(row, by)) for row in [*timed, *untimed]]
 
 
 def alarms(open_now: list[Trouble], owed: list[Owed]) -> dict[str, Any]:
@@ -155,8 +156,7 @@ def alarms(open_now: list[Trouble], owed: list[Owed]) -> dict[str, Any]:
 
 def down(by: User) -> list[tuple[Component, Level, list[str]]]:
     """Components that are not green, worst first, and who holds them, by a name this person may know. Two queries."""
-    secret = Incident.objects.open().filter(is_restricted=True).exclude(pk__in=Incident.objects.visible_to(by))
-    hidden = {incident.source: "restricted" for incident in secret.only("reference")}
+    hidden = hidden_sources(by)
     found: dict[Component, list[Impact]] = {}
     for impact in Impact.objects.open().real().select_related("component__group"):
         found.setdefault(impact.component, []).append(impact)
@@ -164,7 +164,7 @@ def down(by: User) -> list[tuple[Component, Level, list[str]]]:
         (
             component,
             Level.gravest(impact.level for impact in impacts),
-            sorted({hidden.get(i.source, facts.holder(i)) for i in impacts}),
+            sorted({RESTRICTED if i.source in hidden else facts.holder(i) for i in impacts}),
         )
         for component, impacts in found.items()
     ]
