@@ -55,6 +55,9 @@ def declare(request: HttpRequest) -> HttpResponse:
         incident = _declare(form, by, at)
     except lifecycle.AlreadyDone as replay:
         return redirect(url_of(replay.incident))
+    except lifecycle.Contradicted as contradicted:
+        form.object_to(contradicted.concerns)
+        return _show_declare(request, form)
     except Unsendable as refused:
         form.add_error(None, refused.problems)
         return _show_declare(request, form)
@@ -76,6 +79,7 @@ def _declare(form: forms.DeclareForm, by: User, at: datetime) -> Incident:
         draft=form.draft() if form.speaks else None,
         channels=form.channels,
         letter=form.letter,
+        override=form.excuse,
         advice=form.advice,
         restricted=known["restricted"],
         public_title=known["public_title"],
@@ -149,7 +153,11 @@ def _act(
     except lifecycle.Changed as changed:
         return _show_conflict(request, deed, form, changed)
     except (lifecycle.NotAllowed, Unsendable) as refused:
-        form.add_error(None, refused.problems if isinstance(refused, Unsendable) else str(refused))
+        if isinstance(form, forms.Weighed) and isinstance(refused, lifecycle.Contradicted):
+            # The books changed between the form and the act.
+            form.object_to(refused.concerns)
+        else:
+            form.add_error(None, refused.problems if isinstance(refused, Unsendable) else str(refused))
         return _show(request, deed, _incident(incident.pk, by), form)
     saved.forget(by, incident, kept_as)
     return dialogs.done(request, url_of(incident), f"{incident.reference}: {deed.done}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.utils.functional import cached_property
 
-from incidents import letters
+from incidents import guard, letters, phrases
+from incidents.enums import State
+from incidents.guard import Concern
 from incidents.models import Incident, UpdateTemplate
-from incidents.words import Facts, check_filled, check_voice
+from incidents.words import check_filled, check_voice
 from notifications.lint import Unsendable, lint_for
 from notifications.outbox import Story
 from status import ledger, publishing
@@ -25,14 +26,11 @@ from . import levels as levels_
 from . import severities
 from .base import ActForm, words
 from .composer import ComposerForm
+from .concerns import Weighed
 from .facts import Assisted, with_used
 from .levels import Levels
-from .moments import Moment, not_before
-from .telling import TellingForm
-
-#: Where words about a false alarm start.
-HARMLESS = "This was a false alarm: our services were not affected."
-SORRY = " We are sorry for the confusion."
+from .moments import not_before
+from .retranslating import Retranslating
 
 
 class OfIncident(ComposerForm):
@@ -45,11 +43,11 @@ class OfIncident(ComposerForm):
         )
         if not self.speaks:
             self.fields["body"].label = "Words for colleagues"
-            self.initial.update(body="", sms="")
+            self.initial.update(body="", sms="", chat="")
 
     def _templates(self, incident: Incident) -> list[UpdateTemplate]:
-        policy = incident.severity.version.policy
-        found = list(UpdateTemplate.objects.filter(policy=policy, phase__in=self.phases).select_related("policy"))
+        policy = incident.severity.version.policy_id
+        found = phrases.spoken_by(phrases.offered([policy], self.phases), incident.brand)
         # Where it stands now comes first: an update most often goes on from there.
         current = incident.notice.phase if incident.notice else Phase.INVESTIGATING
         return sorted(found, key=lambda template: (template.phase != current, template.position))
@@ -69,7 +67,7 @@ class OfIncident(ComposerForm):
         return publishing.draft_update_story(self.incident.notice, draft, levels=levels, at=self.at)
 
 
-class UpdateForm(OfIncident):
+class UpdateForm(Weighed, OfIncident):
     """Post an update: the components start at what this incident holds now (R-206, R-207)."""
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
@@ -88,6 +86,13 @@ class UpdateForm(OfIncident):
         """What the rows show when the form is opened, by component id."""
         return {pk: level.value for pk, level in self.held.items()}
 
+    def weigh(self) -> list[Concern]:
+        assert self.incident is not None
+        if not self.speaks:
+            return []
+        state = State.MITIGATED if self.known("phase") == Phase.MONITORING else State.ACKNOWLEDGED
+        return guard.before_publishing(self.incident.severity, state, self.levels.values())
+
     @property
     def sections(self) -> list[tuple[str, list[levels_.Row]]]:
         return levels_.sections(self.components, "levels", self["levels"].value() or {})
@@ -103,108 +108,7 @@ class UpdateForm(OfIncident):
         }
 
 
-class ReopenForm(UpdateForm):
-    """It is back: the components start at what the incident held when it was last public."""
-
-    def starting_levels(self) -> dict[int, str]:
-        assert self.incident is not None
-        if not self.incident.notice:
-            return {}
-        posted = self.incident.notice.updates.filter(corrects__isnull=True)
-        last = posted.exclude(phase=Phase.RESOLVED).order_by("-seq").first()
-        codes = {row["code"]: row["new_status"] for row in last.affected} if last else {}
-        return {
-            component.pk: codes[component.public_id] for component in self.components if component.public_id in codes
-        }
-
-    @property
-    def speaks(self) -> bool:
-        return bool(self.incident and self.incident.notice)
-
-
-class ResolveForm(OfIncident):
-    """It is over: last words, and when it stopped to hurt (R-1302)."""
-
-    phases = (Phase.RESOLVED,)
-    promises = False
-    ends = True
-
-    def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start = {"ended_at": incident.mitigated_at or at}
-        super().__init__(data, at=at, incident=incident, initial=start, **options)
-        self.fields["ended_at"] = Moment(now=at, label="When did it stop hurting?")
-
-    @property
-    def speaks(self) -> bool:
-        return bool(self.incident and self.incident.notice)
-
-    @cached_property
-    def levels(self) -> Mapping[Component, Level]:
-        assert self.incident is not None
-        return left_by(self.incident, self.attached)
-
-    @property
-    def hurt(self) -> Mapping[Component, Level]:
-        return {component: self.held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
-
-    @property
-    def facts(self) -> Facts:
-        was = [(component.name, self.held.get(component.pk, Level.OPERATIONAL).label) for component in self.attached]
-        # "It lasted" is told by the impact's clock, not by ours (R-1302).
-        return replace(super().facts, levels=was, at=self.known("ended_at"))
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        if not self.speaks and not (cleaned.get("body") or "").strip() and "body" not in self.errors:
-            self.add_error("body", "Say in a line what solved it. Only colleagues read this.")
-        check_happened(self, "ended_at", cleaned)
-        return cleaned
-
-
-class FalseAlarmForm(TellingForm):
-    """Nothing was wrong: those who were told are told so (R-203)."""
-
-    ends = True
-
-    body = words("Words for those who were told", rows=5, error_messages={"required": "Say why it was a false alarm."})
-
-    def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start: dict[str, Any] = {"body": HARMLESS + SORRY * incident.brand.apologise} if incident.notice else {}
-        # Whoever heard nothing of it need not hear that it was nothing.
-        start["wires"] = incident.notice.told_channels if incident.notice else []
-        super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
-        if not incident.notice:
-            self.fields["body"].label = "Why was it a false alarm? Only colleagues read this."
-
-    @property
-    def speaks(self) -> bool:
-        return self.notice is not None
-
-    @cached_property
-    def levels(self) -> Mapping[Component, Level]:
-        assert self.incident is not None
-        return left_by(self.incident, self.attached)
-
-    @property
-    def hurt(self) -> Mapping[Component, Level]:
-        assert self.incident is not None
-        held = ledger.held_by(self.incident.source)
-        return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
-
-    def draft(self) -> Draft:
-        return Draft(Phase.RESOLVED, str(self.known("body") or "").strip())
-
-    def story(self, draft: Draft) -> Story:
-        assert self.notice is not None
-        return publishing.draft_update_story(self.notice, draft, levels=self.levels, at=self.at)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        check_words(self, cleaned)
-        return cleaned
-
-
-class CorrectForm(TellingForm):
+class CorrectForm(Retranslating):
     """Better words for an update that is out; the old ones stay in both books (R-205)."""
 
     quietly = True
@@ -224,6 +128,7 @@ class CorrectForm(TellingForm):
         self.writes = self.wrote = letters.were_written(incident.notice)
         start = {"body": update.body, "wires": incident.notice.told_channels}
         super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
+        self.add_languages()
 
     @cached_property
     def levels(self) -> Mapping[Component, Level]:
@@ -232,47 +137,19 @@ class CorrectForm(TellingForm):
 
     def draft(self) -> Draft:
         body = str(self.known("body") or "").strip()
-        return Draft(Phase(self.update.phase), body, next_update_by=self.update.next_update_by)
+        promise, said = self.update.next_update_by, self.translations
+        return Draft(Phase(self.update.phase), body, next_update_by=promise, translations=said)
 
     def story(self, draft: Draft) -> Story:
-        return publishing.draft_correction_story(self.update, draft.body, at=self.at)
+        said = draft.translations
+        return publishing.draft_correction_story(self.update, draft.body, at=self.at, translations=said)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         check_words(self, cleaned)
+        self.check_languages(cleaned)
         if cleaned.get("body") == self.update.body.strip():
             self.add_error("body", "These are the same words. Change something, or go back.")
-        return cleaned
-
-
-class NoteForm(ActForm):
-    """A note for colleagues; it may be about something that happened before."""
-
-    words = words("Note for colleagues", rows=6, error_messages={"required": "Write the note."})
-
-    def __init__(self, data: Any = None, *, at: datetime, **options: Any) -> None:
-        super().__init__(data, at=at, **options)
-        self.fields["happened_at"] = Moment(now=at, required=False, label="It happened at")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("happened_at") and cleaned["happened_at"] > self.at:
-            self.add_error("happened_at", "This lies in the future.")
-        return cleaned
-
-
-class MitigateForm(ActForm):
-    """Customers no longer suffer; the cause may still be there."""
-
-    words = words("What helped", rows=4, required=False)
-
-    def __init__(self, data: Any = None, *, at: datetime, **options: Any) -> None:
-        super().__init__(data, at=at, initial={"happened_at": at}, **options)
-        self.fields["happened_at"] = Moment(now=at, label="Since when do customers no longer suffer?")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        check_happened(self, "happened_at", cleaned)
         return cleaned
 
 
@@ -280,13 +157,7 @@ class AcknowledgeForm(ActForm):
     """Somebody is working on it. Nothing to fill in."""
 
 
-class CloseForm(ActForm):
-    """Nothing is left to do."""
-
-    words = words("Last remark for colleagues", rows=4, required=False)
-
-
-class SeverityForm(Assisted, ActForm):
+class SeverityForm(Weighed, Assisted, ActForm):
     """Judge it differently, in two steps: ``seen`` is the level whose consequences were shown (R-109)."""
 
     reason = words("Why?", rows=3, longest=1000, required=False)
@@ -304,6 +175,14 @@ class SeverityForm(Assisted, ActForm):
         field = self.fields["severity"]
         assert isinstance(field, severities.SeverityChoice)
         return field.groups(self["severity"].value())
+
+    def weigh(self) -> list[Concern]:
+        level = self.cleaned_data.get("severity") if self.is_bound else None
+        return guard.before_judging(self.incident, level) if self.incident and level else []
+
+    @property
+    def asks_why(self) -> bool:
+        return bool(self.cleaned_data.get("severity")) and self.confirmed
 
     @property
     def confirmed(self) -> bool:

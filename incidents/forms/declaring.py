@@ -7,17 +7,20 @@ from typing import Any
 
 from django import forms
 
-from incidents.enums import Origin
+from incidents import guard, phrases
+from incidents.enums import Origin, State
+from incidents.guard import Concern
 from incidents.models import Severity, UpdateTemplate
 from incidents.models.incident import DISCREET
 from notifications.models import Brand
-from status.enums import OPEN_PHASES
+from status.enums import OPEN_PHASES, Phase
 from status.models import Component
 
 from . import levels as levels_
 from . import restricting, severities
 from .base import line
 from .composer import ComposerForm
+from .concerns import Weighed
 from .facts import Assisted, with_used
 from .levels import Levels
 from .moments import Moment, not_before
@@ -25,7 +28,7 @@ from .moments import Moment, not_before
 NOW, LATER = "now", "later"
 
 
-class DeclareForm(Assisted, ComposerForm):
+class DeclareForm(Weighed, Assisted, ComposerForm):
     """The form opens with the default policy's second worst level and its first words."""
 
     title = line(
@@ -67,6 +70,11 @@ class DeclareForm(Assisted, ComposerForm):
         self.ask_facts(self.offered)
         self.order_fields(["severity", "title", "started_at", "detected_at", "origin", "brand", "levels", "publish"])
 
+    def _first_template(self) -> UpdateTemplate | None:
+        first = self.brands[0] if self.brands else None
+        spoken = phrases.spoken_by(self.templates, first)
+        return next((one for phase in self.phases for one in spoken if one.phase == phase), None)
+
     def _cadences(self) -> set[int]:
         return {minutes for level in self.offered if (minutes := severities.cadence(level))}
 
@@ -105,6 +113,13 @@ class DeclareForm(Assisted, ComposerForm):
         """What colleagues read, as far as it is typed."""
         return str(super().known("title") or "")
 
+    def weigh(self) -> list[Concern]:
+        # Before anything is filled in there is nothing to warn of.
+        if not self.is_bound or not self.speaks or self.ranked is None:
+            return []
+        state = State.MITIGATED if self.known("phase") == Phase.MONITORING else State.DECLARED
+        return guard.before_publishing(self.ranked, state, self.levels.values())
+
     def clean_title(self) -> str:
         return str(self.cleaned_data["title"]).strip()
 
@@ -135,8 +150,7 @@ class DeclareForm(Assisted, ComposerForm):
 
 
 def _templates(offered: list[Any], chosen: Any) -> list[UpdateTemplate]:
-    """Words of every policy that can be chosen; those of the chosen one first."""
-    policies = {level.version.policy_id for level in offered}
-    found = UpdateTemplate.objects.filter(policy__in=policies, phase__in=OPEN_PHASES).select_related("policy")
+    """Words of every policy and brand that can be chosen; those of the chosen policy first."""
+    found = phrases.offered({level.version.policy_id for level in offered}, OPEN_PHASES)
     own = chosen.version.policy_id if chosen else None
     return sorted(found, key=lambda template: (template.policy_id != own, template.policy.name, template.position))

@@ -17,6 +17,7 @@ from status import ledger, publishing
 from status.enums import Level, NoticeKind, Phase
 from status.models import Component, NoticeUpdate
 from status.publishing import Draft
+from status.translations import Translation
 
 from .overriding import weigh
 
@@ -44,7 +45,8 @@ def post_update(
     target = State.MITIGATED if draft.phase == Phase.MONITORING else State.ACKNOWLEDGED
     if incident.state != target:
         move(incident, target, at=at)
-        clock.meet(incident, DutyKind.RESPOND, by=by, at=at)
+        done = clock.UNTIL_MITIGATED if target == State.MITIGATED else (DutyKind.RESPOND,)
+        clock.meet(incident, *done, by=by, at=at)
     publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override, token=ask.token)
     return incident
 
@@ -59,19 +61,21 @@ def correct_update(
     at: datetime,
     channels: Collection[str] = (),
     writes: bool = False,
+    translations: Mapping[str, Translation] | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Replace the words of a public update; the old words stay in both books (R-205).
 
     With ``channels`` it is told as a correction, and by letters where letters were written before (R-803);
     ``writes``: by letters even where it is told by nothing else. Without both only the page shows it.
+    ``translations`` are its corrected words by language; in the others the corrected original is read.
     """
     incident = take(incident, ask)
     if incident.state == State.FALSE_ALARM:
         raise NotAllowed(f"{incident.reference} was a false alarm and is off the page; its words stay as they are.")
     if hasattr(update, "corrected_by"):
         raise NotAllowed("This update has been corrected meanwhile. Correct its newest words.")
-    corrected = publishing.correct(update, body, at=at, channels=channels)
+    corrected = publishing.correct(update, body, at=at, channels=channels, translations=translations)
     said = incident.timeline.filter(facts__update=update.public_id).first()
     timeline.record(
         incident,

@@ -59,8 +59,15 @@ ROLES: dict[tuple[str, ...], set[str]] = {
     (): set(),
     ("view_incident",): set(),
     ("declare",): set(),
-    ("publish",): {"acknowledge", "update", "note", "mitigate", "correct"},
-    ("command",): {"severity", "resolve", "reopen", "close", "false-alarm"},
+    ("publish",): {
+        *("acknowledge", "update", "note", "mitigate", "verify", "correct"),
+        *("quick", "check", "try", "correct-note"),
+        *("assign", "hand-over", "link", "unlink"),
+    },
+    ("command",): {
+        *("severity", "resolve", "reopen", "close", "false-alarm", "findings", "times"),
+        *("restrict", "admit", "lift", "merge"),
+    },
     ("publish", "command"): set(DEEDS),
 }
 
@@ -85,7 +92,10 @@ def test_the_screen_offers_each_role_only_its_buttons(client: Client, rights: tu
     if not rights:
         assert response.status_code == 403
         return
-    in_season = {"acknowledge", "update", "note", "mitigate", "severity", "resolve", "false-alarm"}
+    in_season = {
+        *("acknowledge", "update", "note", "mitigate", "severity", "resolve", "false-alarm"),
+        *("findings", "times", "assign", "hand-over", "restrict", "link", "merge"),
+    }
     assert {deed.slug for deed in response.context["deeds"]} == ROLES[rights] & in_season
 
 

@@ -13,13 +13,15 @@ from incidents.models import Incident, Obligation
 
 from .course import COURSE
 from .deed import COMMAND, DECLARE, PUBLISH, Deed
+from .finding import FINDING
 from .linking import LINKING
 from .people import PEOPLE
+from .working import WORKING
 
 __all__ = ["COMMAND", "DECLARE", "DEEDS", "PUBLISH", "Deed", "meeting", "offered"]
 
 #: By slug, in the order in which they are offered.
-DEEDS: dict[str, Deed] = {deed.slug: deed for deed in (*COURSE, *PEOPLE, *LINKING)}
+DEEDS: dict[str, Deed] = {deed.slug: deed for deed in (*COURSE, *FINDING, *PEOPLE, *LINKING, *WORKING)}
 
 #: Which act meets what is owed.
 MEETS = {

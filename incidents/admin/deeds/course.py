@@ -20,25 +20,48 @@ def _acknowledge(form: forms.AcknowledgeForm, incident: Incident, by: User, at: 
 def _update(form: forms.UpdateForm, incident: Incident, by: User, at: datetime) -> object:
     draft, levels, channels = form.draft(), form.changes, form.channels
     return lifecycle.post_update(
-        incident, draft, levels=levels, by=by, at=at, channels=channels, letter=form.letter, ask=form.ask
+        incident,
+        draft,
+        levels=levels,
+        by=by,
+        at=at,
+        channels=channels,
+        letter=form.letter,
+        override=form.excuse,
+        ask=form.ask,
     )
 
 
 def _correct(form: forms.CorrectForm, incident: Incident, by: User, at: datetime) -> object:
-    body, channels = form.cleaned_data["body"], form.channels
     return lifecycle.correct_update(
-        incident, form.update, body, by=by, at=at, channels=channels, writes=form.asks_to_write, ask=form.ask
+        incident,
+        form.update,
+        form.cleaned_data["body"],
+        by=by,
+        at=at,
+        channels=form.channels,
+        writes=form.asks_to_write,
+        translations=form.translations,
+        ask=form.ask,
     )
 
 
 def _note(form: forms.NoteForm, incident: Incident, by: User, at: datetime) -> object:
-    words, happened_at = form.cleaned_data["words"], form.cleaned_data["happened_at"]
-    return lifecycle.note(incident, words, by=by, at=at, happened_at=happened_at, ask=form.ask)
+    known = form.cleaned_data
+    return lifecycle.note(
+        incident,
+        known["words"],
+        by=by,
+        at=at,
+        happened_at=known["happened_at"],
+        decision=known["decision"],
+        ask=form.ask,
+    )
 
 
 def _severity(form: forms.SeverityForm, incident: Incident, by: User, at: datetime) -> object:
     level, reason = form.cleaned_data["severity"], form.cleaned_data["reason"]
-    return lifecycle.change_severity(incident, level, reason=reason, by=by, at=at, ask=form.ask)
+    return lifecycle.change_severity(incident, level, reason=reason, by=by, at=at, override=form.excuse, ask=form.ask)
 
 
 def _mitigate(form: forms.MitigateForm, incident: Incident, by: User, at: datetime) -> object:
@@ -52,11 +75,15 @@ def _resolve(form: forms.ResolveForm, incident: Incident, by: User, at: datetime
         incident,
         body=draft.body,
         sms=draft.sms,
+        chat=draft.chat,
+        translations=draft.translations,
         by=by,
         at=at,
         ended_at=form.cleaned_data["ended_at"],
         channels=form.channels,
         letter=form.letter,
+        findings=form.findings,
+        override=form.excuse,
         ask=form.ask,
     )
 
@@ -64,7 +91,15 @@ def _resolve(form: forms.ResolveForm, incident: Incident, by: User, at: datetime
 def _reopen(form: forms.ReopenForm, incident: Incident, by: User, at: datetime) -> object:
     draft, levels, channels = form.draft(), form.changes, form.channels
     return lifecycle.reopen(
-        incident, draft, levels=levels, by=by, at=at, channels=channels, letter=form.letter, ask=form.ask
+        incident,
+        draft,
+        levels=levels,
+        by=by,
+        at=at,
+        channels=channels,
+        letter=form.letter,
+        override=form.excuse,
+        ask=form.ask,
     )
 
 
