@@ -131,7 +131,9 @@ def debts(by: User, at: datetime) -> list[Owed]:
     rows = rows.select_related("incident__severity", "incident__notice", "maintenance")
     timed = rows.filter(due_at__isnull=False).order_by("due_at")[:OWED]
     untimed = rows.filter(due_at__isnull=True).order_by("opened_at")[:UNTIMED]
-    return [Owed(row, at, works.meeting(row, by) if row.maintenance else meeting(row, by)) for row in [*timed, *untimed]]
+    return [
+        Owed(row, at, works.meeting(row, by) if row.maintenance else meeting(row, by)) for row in [*timed, *untimed]
+    ]
 
 
 def alarms(open_now: list[Trouble], owed: list[Owed]) -> dict[str, Any]:
