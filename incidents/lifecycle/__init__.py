@@ -11,6 +11,7 @@ from .finding import Findings, changed_marks, correct_times, judge, misplaced
 from .judging import change_severity, mitigate, verify
 from .linking import link, merge, unlink
 from .opening import acknowledge, declare
+from .owing import mark_met, waive
 from .restricting import admit, lift, restrict
 from .speaking import correct_update, post_update
 from .staffing import assign, hand_over, take_role
@@ -40,6 +41,7 @@ __all__ = [
     "lift",
     "link",
     "mark_false_alarm",
+    "mark_met",
     "may_be_reworded",
     "merge",
     "misplaced",
@@ -53,4 +55,5 @@ __all__ = [
     "try_mitigation",
     "unlink",
     "verify",
+    "waive",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 
+from incidents.clock import BY_HAND, MEETS
 from incidents.enums import DutyKind
 from incidents.models import Incident, Obligation
 
@@ -15,27 +16,19 @@ from .course import COURSE
 from .deed import COMMAND, DECLARE, PUBLISH, Deed
 from .finding import FINDING
 from .linking import LINKING
+from .owing import OWING
 from .people import PEOPLE
 from .working import WORKING
 
 __all__ = ["COMMAND", "DECLARE", "DEEDS", "PUBLISH", "Deed", "meeting", "offered"]
 
 #: By slug, in the order in which they are offered.
-DEEDS: dict[str, Deed] = {deed.slug: deed for deed in (*COURSE, *FINDING, *PEOPLE, *LINKING, *WORKING)}
-
-#: Which act meets what is owed.
-MEETS = {
-    DutyKind.RESPOND: "acknowledge",
-    DutyKind.FIRST_UPDATE: "update",
-    DutyKind.PUBLIC_UPDATE: "update",
-    DutyKind.INTERNAL_UPDATE: "note",
-    DutyKind.RESOLVE: "resolve",
-}
+DEEDS: dict[str, Deed] = {deed.slug: deed for deed in (*COURSE, *FINDING, *PEOPLE, *LINKING, *WORKING, *OWING)}
 
 
 def meeting(owed: Obligation, user: User) -> Deed | None:
     """The act that meets what is owed, if it is offered to this user now."""
-    deed = DEEDS.get(MEETS.get(DutyKind(owed.kind), ""))
+    deed = DEEDS[MEETS.get(DutyKind(owed.kind), BY_HAND)]
     return deed if deed and owed.incident and deed.offered(owed.incident, user) else None
 
 
