@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from config.counts import counts
+from incidents.admin import affected, reports
 from incidents.admin.places import list_url
 
 DECLARE = "incidents.declare"
@@ -28,6 +29,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     if request.user.has_perm(DECLARE):
         front.append(_item("Declare an incident", "add_alert", declare, request.path == declare))
     front += _screen(request, "Maintenance", "engineering", "incidents.maintenance")
+    front += _page(request, "Is customer X affected?", "person_search", "desk:affected", affected.NEEDED)
+    front += _page(request, "Promises & obligations", "handshake", "desk:obligations", (reports.NEEDED,))
     groups = [
         ("", front),
         (
@@ -88,6 +91,14 @@ def _number(item: dict[str, Any], number: int, colour: str, words: str, shown: s
     """Put it beside the entry; nothing where there is none."""
     if number:
         item |= {"badge": Number(shown or str(number), words), "badge_variant": colour}
+
+
+def _page(request: HttpRequest, title: str, icon: str, name: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A page that is no model's list, for whoever holds all of ``needed``."""
+    if not request.user.has_perms(needed):
+        return []
+    link = reverse(name)
+    return [_item(title, icon, link, request.path.startswith(link))]
 
 
 def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = "") -> list[dict[str, Any]]:

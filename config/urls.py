@@ -12,7 +12,9 @@ SUBSCRIBE = RedirectView.as_view(pattern_name="subscriptions:subscribe", permane
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/live/", admin.site.admin_view(dashboard.live), name="board"),
+    path("admin/", include("incidents.urls")),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("config.api")),
     path("subscriptions/", include("notifications.urls")),
     path("hooks/", include("notifications.hook_urls")),
     path("metrics", metrics),

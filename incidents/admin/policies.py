@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.decorators import action
 
-from incidents import policies
+from incidents import drift, policies
 from incidents.enums import Standing
 from incidents.models import (
     Contradiction,
@@ -108,6 +108,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
             extra_context = (extra_context or {}) | {
                 "overview": policies.overview(shown) if shown else None,
                 "policy": policy,
+                "drifts": drift.drifts(policy) if shown else [],
                 "versions": versions,
                 "draft": next((version for version in versions if version.is_draft), None),
                 "templates": list(policy.templates.filter(translates=None)),
