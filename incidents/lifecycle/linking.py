@@ -48,7 +48,8 @@ def link(
     timeline.record(
         incident, Verb.LINKED, by=by, at=at, words=note, token=ask.token, other=told_in(incident, other), **facts
     )
-    timeline.record(other, Verb.LINKED, by=by, at=at, words=note, by_other=told_in(other, incident), **facts)
+    said = "" if told_in(other, incident) == HIDDEN else note
+    timeline.record(other, Verb.LINKED, by=by, at=at, words=said, by_other=told_in(other, incident), **facts)
     clock.open_duties(incident, at=at)
     return incident
 

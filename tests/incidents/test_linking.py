@@ -149,6 +149,9 @@ def test_r213_a_timeline_that_all_may_read_names_no_restricted_incident() -> Non
     lifecycle.link(known, secret, Tie.RELATED, by=None, at=LATER)
     assert last(known).facts["other"] == "a restricted incident"
     assert last(secret).facts["by_other"] == known.reference
+    lifecycle.link(secret, known, Tie.PART, note="By way of the build host.", by=None, at=LATER)
+    assert (last(known).words, last(known).facts["by_other"]) == ("", "a restricted incident")
+    assert last(secret).words == "By way of the build host."
 
 
 # --- the ledger -------------------------------------------------------------------

@@ -1,0 +1,226 @@
+"""Nothing of a restricted incident is seen, found or sent where people read who are not named in it (R-213)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import time_machine
+from django.contrib.auth.models import Permission, User
+from django.contrib.contenttypes.models import ContentType
+from django.test import Client
+from django.urls import get_resolver, reverse
+from django.urls.resolvers import URLPattern, URLResolver
+
+from incidents import lifecycle
+from incidents.admin.deeds import DEEDS
+from incidents.enums import Role, Tie
+from incidents.models import Incident, SavedForm
+from notifications.models import Announcement
+from status.enums import Level
+from status.models import Impact
+from status.page import press
+from tests import scene
+from tests.incidents import desk
+from tests.incidents.desk import fresh
+from tests.scene import NIGHT, minutes
+
+pytestmark = pytest.mark.django_db
+NOW = NIGHT + minutes(20)
+#: Asked for in every search, and what must never be answered.
+ASKED, SECRETS = "Zanzibar", ("keyring", "quagmire")
+_LINK = re.compile(r'(?:href|action|hx-get|data-[a-z-]+)="(/[^"#]*)"')
+#: Pages that end the session, or download what is not ours.
+_LEFT_OUT = re.compile(r"logout|jsi18n|/static/|password|__fk__|/autocomplete/$")
+
+
+@pytest.fixture(autouse=True)
+def _now() -> Iterator[None]:
+    with time_machine.travel(NOW, tick=False):
+        yield
+
+
+@pytest.fixture
+def secret() -> Incident:
+    """A security incident in public, with everything that hangs on one: roles, words, debts, links, drafts."""
+    scene.subscriber()
+    scene.subscriber("+15005550006", channel="sms")
+    ann = scene.operator(email="ann@northwind.example")
+    incident = scene.incident(title="Zanzibar keyring leaked", restricted=True, public_title="Limited service", by=ann)
+    known = scene.incident(levels={scene.component("Web"): Level.MAJOR})
+    lifecycle.acknowledge(incident, by=ann, at=NIGHT + minutes(1))
+    lifecycle.note(incident, "The quagmire host was read.", by=ann, at=NIGHT + minutes(2))
+    lifecycle.assign(incident, Role.SECURITY, scene.operator("kim"), by=ann, at=NIGHT + minutes(3))
+    lifecycle.link(incident, known, Tie.RELATED, note="The quagmire host.", by=ann, at=NIGHT + minutes(4))
+    levels = {scene.component(): Level.PARTIAL}
+    lifecycle.post_update(fresh(incident), scene.draft("We go on."), levels=levels, by=ann, at=NIGHT + minutes(5))
+    SavedForm.objects.create(
+        user=ann, incident=incident, act="update", values={"body": "quagmire"}, saved_at=NIGHT + minutes(6)
+    )
+    return fresh(incident)
+
+
+def seen_in(text: str) -> list[str]:
+    return [word for word in SECRETS if word.casefold() in text.casefold()]
+
+
+def addresses(patterns: list[Any], prefix: str = "/") -> Iterator[str]:
+    """Every address of the house that needs no argument."""
+    for pattern in patterns:
+        path = f"{prefix}{str(pattern.pattern).lstrip('^').rstrip('$')}"
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, path)
+        elif isinstance(pattern, URLPattern) and not set(path) & set("<(\\["):
+            yield path
+
+
+def crawl(client: Client, start: list[str], most: int = 250) -> dict[str, str]:
+    """Pages by address, following links from ``start``; those with a query only once for each path."""
+    # A page that fails is somebody else's fault; what it shows is ours.
+    client.raise_request_exception = False
+    waiting, pages, paths = list(dict.fromkeys(start)), {}, set()
+    while waiting and len(pages) < most:
+        url = waiting.pop(0)
+        if url in pages or _LEFT_OUT.search(url):
+            continue
+        response = client.get(url, follow=True)
+        pages[url] = text = _read(response)
+        for link in _LINK.findall(text):
+            path = link.partition("?")[0]
+            if link.startswith(("/admin/", "/status")) and path not in paths:
+                paths.add(path)
+                waiting.append(link.replace("&amp;", "&"))
+    return pages
+
+
+def _read(response: Any) -> str:
+    if response.streaming:
+        return b"".join(response.streaming_content).decode(errors="replace")
+    return str(response.content.decode(errors="replace"))
+
+
+def everything_of(incident: Incident) -> list[str]:
+    """Every address that names the incident."""
+    own = [name for name in get_resolver("config.urls").namespace_dict["admin"][1].reverse_dict if _is_of_one(name)]
+    found = []
+    for name in own:
+        for args in ([incident.pk], [incident.pk, "update"], [incident.pk, "update", "x"]):
+            try:
+                found.append(reverse(f"admin:{name}", args=args))
+            except Exception:  # the wrong number of arguments
+                continue
+    return [*found, *(desk.act_on(incident, slug) for slug in DEEDS)]
+
+
+def _is_of_one(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith("incidents_incident_")
+
+
+def searches() -> list[str]:
+    lists = [
+        url for url in addresses(get_resolver("config.urls").url_patterns)
+        if re.fullmatch(r"/admin/[a-z]+/[a-z]+/", url)
+    ]  # fmt: skip
+    return [*(f"{url}?q={ASKED}" for url in lists), f"/admin/search/?s={ASKED}", f"/admin/search/?s={ASKED}&extended=1"]
+
+
+def somebody(role: str) -> User:
+    """Not named, and otherwise as mighty as can be."""
+    user = scene.operator(role, is_superuser=role == "superuser")
+    own = Permission.objects.exclude(codename="informed_of_security")
+    if role == "operator":
+        user.user_permissions.set(own.filter(content_type__app_label__in=["incidents", "status", "notifications"]))
+    if role == "reader":
+        kinds = ContentType.objects.filter(app_label__in=["incidents", "status"])
+        user.user_permissions.set(own.filter(content_type__in=kinds, codename__startswith="view_"))
+    return user
+
+
+@pytest.mark.parametrize("role", ["superuser", "operator", "reader", "stranger"])
+def test_r213_no_page_of_the_console_tells_who_is_not_named(client: Client, secret: Incident, role: str) -> None:
+    if role != "stranger":
+        client.force_login(somebody(role))
+    start = ["/admin/", *everything_of(secret), *searches(), *addresses(get_resolver("config.urls").url_patterns)]
+    pages = crawl(client, start)
+    assert {url: seen_in(text) for url, text in pages.items() if seen_in(text)} == {}
+    if role == "superuser":
+        assert len(pages) > 60
+
+
+def test_the_crawl_would_find_it(client: Client, secret: Incident) -> None:
+    """Otherwise the test above proves nothing."""
+    desk.sit(client, *desk.ALL, "view_incident")
+    pages = crawl(client, ["/admin/", desk.screen_of(secret), *searches()], most=60)
+    found = {url for url, text in pages.items() if seen_in(text)}
+    assert {"/admin/", desk.screen_of(secret), f"/admin/incidents/incident/?q={ASKED}"} <= found
+
+
+@pytest.mark.parametrize("role", ["superuser", "operator"])
+def test_r213_nothing_can_be_posted_to_it_either(client: Client, secret: Incident, role: str) -> None:
+    client.force_login(somebody(role))
+    entries = secret.timeline.count()
+    for url in everything_of(secret):
+        answer = client.post(url, {"body": "x", "words": "x", "q": ASKED})
+        assert (url, seen_in(_read(answer))) == (url, [])
+        assert answer.status_code in (302, 403, 404, 405) or url.endswith(("/enter/", "/change/")), url
+    assert secret.timeline.count() == entries
+
+
+def test_r213_no_public_page_feed_api_or_file_says_more_than_the_public_title(client: Client, secret: Incident) -> None:
+    assert secret.notice is not None
+    with time_machine.travel(NOW, tick=False):
+        press.press_all()
+    urls = [url for url in addresses(get_resolver("config.urls").url_patterns) if not url.startswith("/admin")]
+    pages = crawl(client, [*urls, "/status", f"/status/incidents/{secret.notice.public_id}"])
+    assert {url: seen_in(text) for url, text in pages.items() if seen_in(text)} == {}
+    assert "Limited service" in pages["/status"]
+
+
+def test_r213_no_message_says_more_than_the_public_title(secret: Incident) -> None:
+    person = scene.operator("ciso", email="ciso@northwind.example")
+    person.user_permissions.add(Permission.objects.get(codename="informed_of_security"))
+    boss = scene.operator("boss", is_superuser=True)
+    lifecycle.admit(secret, boss, reason="The quagmire.", by=boss, at=NOW)
+    assert secret.notice is not None
+    update = secret.notice.updates.first()
+    assert update is not None
+    lifecycle.correct_update(secret, update, "Better words.", by=None, at=NOW, channels=["email"])
+    lifecycle.resolve(secret, body="It is over.", by=None, at=NOW, override="Sure.")
+    written = [f"{row.subject} {json.dumps(row.content)} {row.lane}" for row in Announcement.objects.all()]
+    assert len(written) >= 5
+    assert [text for text in written if seen_in(text)] == []
+    assert "Limited service" in " ".join(written)
+
+
+def test_r213_who_is_named_sees_in_the_preview_what_outsiders_will_read(client: Client, secret: Incident) -> None:
+    """The title they know is not the one that is sent."""
+    desk.sit(client, *desk.ALL)
+    for slug in ("update", "resolve"):
+        url = desk.act_on(secret, slug)
+        answer = client.post(f"{url}preview/", desk.opened(client, url, body="{{issue}}: we go on."))
+        text = answer.content.decode()
+        assert (slug, seen_in(text), "Limited service: we go on." in text) == (slug, [], True)
+
+
+def test_r213_metrics_name_no_incident(client: Client, secret: Incident, settings: Any) -> None:
+    settings.METRICS_TOKEN = "token"  # of this test
+    text = client.get("/metrics", headers={"Authorization": "Bearer token"}).content.decode()
+    assert (seen_in(text), secret.reference in text) == ([], False)
+
+
+def test_r213_the_ledger_names_it_to_who_is_named_only(client: Client, secret: Incident) -> None:
+    url = "/admin/status/impact/"
+    client.force_login(somebody("superuser"))
+    for address in (url, f"{url}?q={secret.reference}", f"{url}{secret_impact(secret)}/change/"):
+        assert secret.source not in client.get(address).content.decode()
+    assert "restricted" in client.get(url).content.decode()
+    user = desk.sit(client, *desk.ALL)
+    user.user_permissions.add(Permission.objects.get(codename="view_impact"))
+    assert secret.source in client.get(url).content.decode()
+
+
+def secret_impact(incident: Incident) -> int:
+    return Impact.objects.filter(source=incident.source).latest("pk").pk
