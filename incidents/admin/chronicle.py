@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q, TextChoices
@@ -14,7 +15,7 @@ from django.http import QueryDict
 
 from incidents.admin import said
 from incidents.admin.told import Saying
-from incidents.enums import AUTOMATIC, Verb
+from incidents.enums import AUTOMATIC, Cause, Verb
 from incidents.models import Incident, TimelineEntry
 from incidents.templatetags.incidents import some
 from status.enums import Level, Phase
@@ -42,6 +43,16 @@ _WANTED = {
 }
 
 
+_FINDINGS = {
+    "cause": "Cause",
+    "customers_hit": "Customers were hit",
+    "is_significant": "Impact is significant",
+    "review_asked": "A post-mortem is asked for",
+}
+_ANSWERS = {True: "yes", False: "no", None: "not known", "": "not known"}
+_MARKS = {"started_at": "Began", "detected_at": "Noticed", "mitigated_at": "Mitigated", "ended_at": "Stopped hurting"}
+
+
 @dataclass(frozen=True)
 class Line:
     """An entry as it is read. ``saying`` are the public words it stands for, as the public reads them now."""
@@ -50,6 +61,11 @@ class Line:
     public: bool
     said: list[str]
     saying: Saying | None = None
+
+    @property
+    def may_be_reworded(self) -> bool:
+        """Whether it is a note or a decision: their words may be put better."""
+        return self.entry.verb in (Verb.NOTED, Verb.DECIDED)
 
     @property
     def kind(self) -> Only:
@@ -110,7 +126,37 @@ def changes(entry: TimelineEntry) -> list[str]:
     if facts.get("phase"):
         told.append(Phase(facts["phase"]).label)
     told.extend(_levels(facts.get("levels")))
+    told.extend([*_runbook(facts), *_findings(facts.get("findings")), *_times(facts), *(facts.get("concerns") or ())])
     return [*told, *said.of(facts)]
+
+
+def _runbook(facts: Mapping[str, Any]) -> list[str]:
+    """A line of the runbook, and what came of it (R-208)."""
+    if "step" not in facts:
+        return []
+    if "done" in facts:
+        return [f"{facts.get('name')}: {'looked at' if facts['done'] else 'to be looked at again'}"]
+    outcome = {True: "it helped", False: "it did not help"}.get(facts.get("worked"), "being tried")
+    return [f"{facts.get('name')}: {outcome}"]
+
+
+def _findings(changed: Any) -> list[str]:
+    """What was found out: each answer with its new value."""
+    told = []
+    for name, (_, new) in (changed or {}).items():
+        answer = Cause(new).label.lower() if name == "cause" and new in Cause.values else _ANSWERS.get(new, str(new))
+        told.append(f"{_FINDINGS.get(name, name)}: {answer}")
+    return told
+
+
+def _times(facts: Mapping[str, Any]) -> list[str]:
+    """Marks that were moved: from when to when, UTC."""
+    marks = [(words, facts[mark]) for mark, words in _MARKS.items() if isinstance(facts.get(mark), list)]
+    return [f"{words}: {' → '.join(_minute(moment) for moment in moved)}" for words, moved in marks]
+
+
+def _minute(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%d %b %H:%M}"
 
 
 def _levels(levels: Any) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.contrib.auth.models import User
 from django.db.models import Case, Count, Exists, IntegerField, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
+from incidents.discretion import RESTRICTED, hidden_sources
 from incidents.enums import Role
 from incidents.models import Assignment, Incident
 from notifications.enums import Tier
@@ -33,20 +35,28 @@ class Hit:
         return Level.gravest([self.claimed, *(level for _, level in self.others)])
 
 
-def hits(incident: Incident) -> list[Hit]:
-    """What the incident holds down now, worst first, and by whom else it is held. One query."""
+def hits(incident: Incident, by: User) -> list[Hit]:
+    """What the incident holds down now, worst first, and by whom else it is held. Two queries.
+
+    A restricted incident is named to nobody who may not know of it (R-213).
+    """
     mine = Impact.objects.open().real().filter(source=incident.source).values("component")
     rows = Impact.objects.open().real().filter(component__in=mine).select_related("component").order_by("source")
     by_component: dict[Component, list[Impact]] = {}
     for row in rows:
         by_component.setdefault(row.component, []).append(row)
-    found = [_hit(incident, component, impacts) for component, impacts in by_component.items()]
+    hidden = set(hidden_sources(by)) if any(row.source != incident.source for row in rows) else set()
+    found = [_hit(incident, component, impacts, hidden) for component, impacts in by_component.items()]
     return sorted(found, key=lambda hit: (-hit.claimed.gravity, hit.component.name))
 
 
-def _hit(incident: Incident, component: Component, impacts: Sequence[Impact]) -> Hit:
+def _hit(incident: Incident, component: Component, impacts: Sequence[Impact], hidden: Collection[str]) -> Hit:
     claimed = next(Level(row.level) for row in impacts if row.source == incident.source)
-    others = [(holder(row), Level(row.level)) for row in impacts if row.source != incident.source]
+    others = [
+        (RESTRICTED if row.source in hidden else holder(row), Level(row.level))
+        for row in impacts
+        if row.source != incident.source
+    ]
     return Hit(component, claimed, others)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from uuid import uuid4
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -36,7 +35,6 @@ def context_of(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         **{f"{group}_acts": [deed for deed in deeds if deed.group == group] for group in PLACES},
         "may_note": by.has_perm(PUBLISH),
         "may_correct": by.has_perm(PUBLISH) and incident.state != State.FALSE_ALARM,
-        "token": uuid4(),
         "log_url": log_url(request, incident),
         "others": presence.others(incident, by, at=at),
         "mark": presence.mark(incident),
@@ -55,6 +53,7 @@ def earlier(request: HttpRequest, pk: int) -> HttpResponse:
     may_correct = person(request).has_perm(PUBLISH) and incident.state != State.FALSE_ALARM
     context = {
         "incident": incident,
+        "may_note": person(request).has_perm(PUBLISH),
         "chronicle": chronicle.read(incident, request.GET, sayings(incident)),
         "at": timezone.now(),
         "may_correct": may_correct,

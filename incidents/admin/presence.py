@@ -18,6 +18,7 @@ _DOES = {
     "": "is looking",
     "update": "is writing an update",
     "note": "is writing a note",
+    "quick": "is writing a note",
     "correct": "is correcting an update",
     "severity": "is changing the severity",
     "mitigate": "is marking it mitigated",

@@ -51,7 +51,7 @@ class Waiting:
     @property
     def words(self) -> str:
         """The beginning of what was typed."""
-        said = (self.row.values.get(name, [""]) for name in ("body", "words", "title", "reason"))
+        said = (self.row.values.get(name, [""]) for name in ("body", "words", "line", "title", "reason"))
         first = next((value[0] for value in said if value and value[0].strip()), "")
         return first if len(first) <= _QUOTED else first[: _QUOTED - 1] + "…"
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.http import QueryDict
 
-from incidents import watch
+from incidents import repeats, runbook, watch
 from incidents.admin import chronicle, facts, saved
 from incidents.admin.deeds import COMMAND, DECLARE, PUBLISH, meeting
 from incidents.admin.owed import Owed
@@ -61,17 +61,30 @@ def screen(incident: Incident, *, by: User, at: datetime, asked: QueryDict) -> d
         "waiting": [item for item in owed if item.row.met_at is None],
         "met": [item for item in owed if item.row.met_at],
         "watch": now,
-        "main": "resolve" if now.suggest else _NEXT.get(State(incident.state), ""),
+        "main": _main(incident, now),
         "sayings": said,
-        "hits": facts.hits(incident),
+        "hits": facts.hits(incident, by),
         "customers": facts.customers(incident),
         **messages(incident, sent[0] if sent else None, at),
         "chronicle": chronicle.read(incident, asked, said),
         "clocks": facts.clocks(incident),
+        "runbook": runbook.state(incident) if incident.state in OPEN else None,
+        "priorities": runbook.PRIORITIES,
+        "tools": runbook.tool_links(incident, at),
+        "kin": repeats.for_screen(incident, by, at),
         "people": [(Role(row.role), row.user) for row in facts.roles(incident)],
-        "jotted": saved.find(by, incident, "note"),
+        "jotted": saved.find(by, incident, "quick"),
         "permalink": reading.permalink(incident.notice) if incident.notice else "",
     }
+
+
+def _main(incident: Incident, now: watch.Watch) -> str:
+    """The one act to press next: "resolve" only where the fix was watched long enough (R-214)."""
+    if now.suggest:
+        return "resolve"
+    if incident.state == State.MITIGATED and now.needed is not None and not now.verified:
+        return "verify"
+    return _NEXT.get(State(incident.state), "")
 
 
 def span_of_impact(incident: Incident, at: datetime) -> timedelta:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 register = template.Library()
 _HOUR = 3600
+
+
+@register.simple_tag
+def token() -> str:
+    """A token for one form: sent twice, it acts once (F11)."""
+    return str(uuid4())
 
 
 @register.simple_tag

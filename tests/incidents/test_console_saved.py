@@ -102,10 +102,10 @@ def test_a_declaration_is_kept_too(ann: Client) -> None:
 
 def test_nobody_is_shown_what_another_typed(ann: Client) -> None:
     incident = scene.incident()
-    begin(ann, incident, "note", words="Between us.")
+    begin(ann, incident, "quick", line="Between us.")
     ines = Client()
     desk.sit(ines, *desk.ALL, name="ines")
-    assert desk.sent(ines.get(desk.act_on(incident, "note"))).get("words", "") == ""
+    assert desk.sent(ines.get(desk.act_on(incident, "quick"))).get("line", "") == ""
     assert "Between us." not in ines.get(desk.screen_of(incident)).content.decode()
     assert ines.get("/admin/").context["drafts"] == []
     assert "Between us." in ann.get(desk.screen_of(incident)).content.decode()

@@ -121,8 +121,11 @@
     try {
       const data = new FormData(form, event.submitter);
       const answer = await read(await H.post(form.action, data, DIALOG));
-      if (answer?.done) go(answer.done);
-      else if (answer?.form) {
+      if (answer?.done) {
+        // The next press is another one; the same press sent twice acts once.
+        form.elements.namedItem("token").value = fresh();
+        go(answer.done);
+      } else if (answer?.form) {
         // Refused, or somebody was quicker: the whole form says why.
         const made = dialog();
         document.documentElement.classList.add("hg-locked");
@@ -138,32 +141,24 @@
 
   /* --- the scribe's line ---------------------------------------------------------------- */
   const scribe = (form) => {
-    const words = form.elements.namedItem("words"), when = form.elements.namedItem("happened_at"), wrong = form.querySelector("#quick-error");
-    const grow = () => { words.style.height = "auto"; words.style.height = `${Math.min(words.scrollHeight + 2, 240)}px`; };
-    const keeper = H.keep(form);
-    const complain = (text) => { wrong.hidden = !text; wrong.textContent = text; };
+    const line = form.elements.namedItem("line"), wrong = form.querySelector("#quick-error"), keeper = H.keep(form);
+    const complain = (text) => { wrong.hidden = !text; wrong.textContent = text; line.toggleAttribute("aria-invalid", Boolean(text)); };
     let sending = false;
-    words.addEventListener("input", () => { grow(); complain(""); });
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") document.activeElement.blur();
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      form.requestSubmit();
-    });
+    line.addEventListener("input", () => complain(""));
+    form.addEventListener("keydown", (event) => { if (event.key === "Escape") line.blur(); });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (sending) return;
-      if (!words.value.trim()) { complain("Write the note."); words.focus(); return; }
+      if (!line.value.trim()) { complain("Write what happened."); line.focus(); return; }
       sending = true;
       keeper.stop();
       try {
         const answer = await read(await H.post(form.action, new FormData(form), DIALOG));
         if (answer?.done) {
-          words.value = when.value = "";
+          line.value = "";
           form.elements.namedItem("token").value = fresh();
-          grow();
           complain("");
-          keeper.say("Saved");
+          keeper.say("Written down");
           H.refresh();
         } else if (answer) {
           const found = [...answer.page.querySelectorAll(".hg-error")].map((text) => text.textContent.trim());
@@ -173,10 +168,9 @@
         complain("It could not be sent; your words are still here. Press Enter to try again.");
       } finally {
         sending = false;
-        words.focus();
+        line.focus();
       }
     });
-    grow();
   };
 
   /* --- keys: never while typing ----------------------------------------------------------- */

@@ -111,7 +111,7 @@
     const root = document.querySelector("[data-live]");
     if (!open) { if (root) refresh(root); return; }
     const data = new FormData();
-    data.set("act", open.dataset.act || (document.activeElement?.id === "quick-words" && document.activeElement.value ? "note" : ""));
+    data.set("act", open.dataset.act || (document.activeElement?.id === "quick-line" && document.activeElement.value ? "quick" : ""));
     try {
       const answer = await post(open.dataset.pulse, data);
       if (!answer.ok || !answer.headers.get("Content-Type")?.includes("json")) return;
