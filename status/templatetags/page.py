@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language_info
 
 from status.page import bars, wording
 from status.page.snapshot import PastDays, Section
 
 register = template.Library()
+_OWN_NAMES = {"de": "Auf Deutsch"}
 
 
 @register.filter
@@ -40,6 +42,12 @@ def lasting(seconds: int) -> str:
 def items(section: Section) -> SafeString:
     """The components of a section."""
     return bars.listed(section.rows)
+
+
+@register.filter
+def own_name(language: str) -> str:
+    """What a reader of the language looks for: ``Auf Deutsch``."""
+    return _OWN_NAMES.get(language) or str(get_language_info(language)["name_local"])
 
 
 @register.filter
