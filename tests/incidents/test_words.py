@@ -90,3 +90,73 @@ def test_r111_a_brand_that_keeps_causes_to_itself_does_not_ask_for_one() -> None
     words.check_voice(text, Brand(name="Northwind", publish_causes=True))
     with pytest.raises(ValidationError, match="does not publish causes"):
         words.check_voice(text, Brand(name="Northwind", publish_causes=False))
+
+
+# --- in German ---------------------------------------------------------------------------
+
+
+def test_r206_the_same_facts_in_german() -> None:
+    facts = words.Facts(
+        title="API errors",
+        levels=[("API", "Major outage"), ("Mail", "Degraded performance"), ("Web", "Under maintenance")],
+        started_at=NIGHT,
+        detected_at=NIGHT + timedelta(minutes=4),
+        at=NIGHT + timedelta(minutes=65),
+        resolved_at=NIGHT + timedelta(minutes=65),
+        reference="INC-2026-0001",
+        severity="Critical",
+        brand="Northwind",
+        support="help@northwind.example",
+        status_page="https://status.example",
+    )
+    assert facts.as_values("de") == {
+        "issue": "API errors",
+        "impact": "API (ausgefallen), Mail (beeinträchtigt) und Web (in Wartung)",
+        "started": "03:00 UTC am 20. November 2026",
+        "detected": "03:04 UTC am 20. November 2026",
+        "resolved": "04:05 UTC am 20. November 2026",
+        "duration": "1 Stunde 5 Minuten",
+        "reference": "INC-2026-0001",
+        "severity": "Critical",
+        "brand": "Northwind",
+        "support": "help@northwind.example",
+        "status_page": "https://status.example",
+    }
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        (timedelta(seconds=5), "1 Minute"),
+        (timedelta(hours=2), "2 Stunden"),
+        (timedelta(days=2, hours=1), "2 Tage 1 Stunde"),
+        (timedelta(days=1), "1 Tag"),
+    ],
+)
+def test_elapsed_time_in_german(span: timedelta, told: str) -> None:
+    assert words.elapsed(span, "de") == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Wir bitten um Entschuldigung.",
+        "Bitte entschuldigen Sie die Störung.",
+        "Das tut uns leid.",
+        "Es tut uns sehr leid, dass es so lange dauert.",
+        "dass uns das leid tut",
+        "Wir bedauern den Ausfall.",
+        "Mit großem Bedauern",
+        "Bitte verzeihen Sie.",
+        "We regret the outage.",
+    ],
+)
+def test_r111_an_apology_is_known_in_german_too(text: str) -> None:
+    with pytest.raises(ValidationError):
+        words.check_voice(text, Brand(name="Northwind", apologise=False))
+    words.check_voice(text, Brand(name="Northwind", apologise=True))
+
+
+@pytest.mark.parametrize("text", ["Mitleid tut gut.", "Was tut das Team? Es leidet nicht.", "bedarf der Prüfung"])
+def test_what_is_no_apology_passes(text: str) -> None:
+    words.check_voice(text, Brand(name="Northwind", apologise=False))

@@ -128,3 +128,12 @@ def test_what_cannot_be_sent_is_not_announced(where: str) -> None:
     with pytest.raises(Unsendable):
         news(brand=brand, **words)  # type: ignore[arg-type]
     assert Announcement.objects.count() == 0
+
+
+@pytest.mark.parametrize("letter", "äöüÄÖÜßéèàÀÉÈâêîôûñçøå")
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_r111_every_letter_of_our_readers_is_known_when_it_is_read_wrongly(letter: str, encoding: str) -> None:
+    broken = letter.encode().decode(encoding, errors="replace")
+    with pytest.raises(Unsendable):
+        lint([f"St{broken}rung"])
+    lint([f"St{letter}rung"])
