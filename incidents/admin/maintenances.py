@@ -144,7 +144,7 @@ class MaintenanceAdmin(ModelAdmin):
     def window(self, work: Maintenance) -> SafeString | str:
         now, words = timezone.now(), window_in_words(work.planned_start_at, work.planned_end_at)
         if work.state == MaintenanceState.PLANNED:
-            return format_html("{} ({})", words, moment(work.planned_start_at, now))
+            return format_html("<span>{} ({})</span>", words, moment(work.planned_start_at, now))
         return words
 
     @admin.display(description="Components")
@@ -158,7 +158,7 @@ class MaintenanceAdmin(ModelAdmin):
         next_one = next(iter(waiting), None)
         if next_one is None or next_one.due_at is None:
             return next_one.get_kind_display() if next_one else "–"
-        return format_html("{} {}", next_one.get_kind_display(), due(next_one.due_at, timezone.now()))
+        return format_html("<span>{} {}</span>", next_one.get_kind_display(), due(next_one.due_at, timezone.now()))
 
 
 def base() -> QuerySet[Maintenance]:

@@ -112,8 +112,6 @@ class WorkForm(TellingForm):
             "description": str(self.known("what_changes") or ""),
             "rollback": str(self.known("rollback_plan") or ""),
             "impact": sentence(touched),
-            # Nobody asks what was done about planned work: the words before say it.
-            "resolution": " ",
         }
         if self.started_at:
             values["started"] = moment(self.started_at)
@@ -192,9 +190,11 @@ def levels_in_force() -> Any:
 
 def opening(phase: Phase, level: Severity | None) -> str:
     """Words to start from: the policy's template, or ours. What is announced tells the way back, too."""
-    offered = UpdateTemplate.objects.filter(phase=phase).order_by("position")
+    offered = UpdateTemplate.objects.filter(phase=phase, translates=None).order_by("position")
     template = offered.filter(policy=level.version.policy_id).first() if level else None
-    text = template.body.strip() if template else STARTS.get(phase, "")
+    text = template.body if template else STARTS.get(phase, "")
+    # What was done about planned work is what was planned: nobody fills that in.
+    text = text.replace("{{resolution}}", "").strip()
     if phase == Phase.SCHEDULED and "{{rollback}}" not in text:
         text = f"{text}\n\n{WAY_BACK}"
     return text
