@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from simple_history.utils import bulk_create_with_history
 
+from incidents import clock
 from incidents.enums import Audience, DutyKind, Start
 from incidents.models import (
     ChannelRule,
@@ -39,13 +40,16 @@ USUAL: dict[DutyKind, tuple[Start, Audience]] = {
     DutyKind.FIRST_UPDATE: (Start.DECLARED, Audience.PUBLIC),
     DutyKind.PUBLIC_UPDATE: (Start.LAST_UPDATE, Audience.PUBLIC),
     DutyKind.INTERNAL_UPDATE: (Start.DECLARED, Audience.STAFF),
+    DutyKind.ESCALATE: (Start.DECLARED, Audience.STAFF),
+    DutyKind.ENTERPRISE_LETTERS: (Start.DECLARED, Audience.ENTERPRISE),
     DutyKind.RESOLVE: (Start.DECLARED, Audience.STAFF),
+    DutyKind.MAINTENANCE_NOTICE: (Start.PLANNED_START, Audience.PUBLIC),
     DutyKind.START_UPDATE: (Start.PLANNED_START, Audience.PUBLIC),
     DutyKind.END_UPDATE: (Start.PLANNED_END, Audience.PUBLIC),
     DutyKind.REVIEW_SCHEDULED: (Start.RESOLVED, Audience.STAFF),
     DutyKind.REVIEW_PUBLISHED: (Start.RESOLVED, Audience.STAFF),
+    DutyKind.ACTION_REVIEW: (Start.RESOLVED, Audience.STAFF),
 }
-REPEATING = (DutyKind.PUBLIC_UPDATE, DutyKind.INTERNAL_UPDATE)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def _duty(level: Severity, row: Mapping[str, Any], owners: Mapping[str, str]) ->
     usual = {
         "starts_from": start,
         "audience": audience,
-        "repeats": kind in REPEATING,
+        "repeats": kind in clock.REPEATING,
         "owner_role": owners.get(kind, ""),
     }
     return Duty(severity=level, **{**usual, **row})

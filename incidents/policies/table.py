@@ -19,6 +19,10 @@ COLUMNS = (
     "Resolve within",
     "Post-mortem",
     "Post-mortem also owed",
+    "Escalate within",
+    "Letters to Enterprise customers",
+    "Action items",
+    "Notice of maintenance",
 )
 #: Conditions that make a post-mortem owed beside what the level says (R-103).
 ALSO = (Condition.LONG, Condition.SECURITY, Condition.REPEAT, Condition.ON_REQUEST)
@@ -163,6 +167,10 @@ def _cells(level: Severity) -> tuple[str, ...]:
         _words(duties[DutyKind.RESOLVE]),
         _review(duty for duty in reviews if duty.condition not in ALSO) or ("never" if level.is_maintenance else BLANK),
         _review(duty for duty in reviews if duty.condition in ALSO) or BLANK,
+        _words(duties[DutyKind.ESCALATE]),
+        _words(duties[DutyKind.ENTERPRISE_LETTERS]),
+        _review(duties[DutyKind.ACTION_REVIEW]) or BLANK,
+        _notice(duties[DutyKind.MAINTENANCE_NOTICE]),
     )
 
 
@@ -182,6 +190,12 @@ def _first(level: Severity, duties: dict[str, list[Duty]]) -> str:
 def _words(duties: Iterable[Duty]) -> str:
     """One cell: the duty's time, with its condition where it has one."""
     return "; ".join(_time(duty) + _when(duty.condition) for duty in duties) or BLANK
+
+
+def _notice(duties: Iterable[Duty]) -> str:
+    """How long before its start a maintenance is announced."""
+    spans = [span(duty.amount, duty.unit) for duty in duties if duty.amount is not None]
+    return "; ".join(f"{words} before" for words in spans) or BLANK
 
 
 def _time(duty: Duty) -> str:
@@ -214,6 +228,8 @@ def _review(duties: Iterable[Duty]) -> str:
 def _deed(duty: Duty) -> str:
     if duty.kind == DutyKind.REVIEW_SCHEDULED:
         return "schedule"
+    if duty.kind == DutyKind.ACTION_REVIEW:
+        return "reviewed"
     return "published" if duty.audience == Audience.PUBLIC else "report"
 
 

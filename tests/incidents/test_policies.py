@@ -42,7 +42,7 @@ def test_r101_loading_twice_changes_nothing() -> None:
     second = policies.load_presets(at=LATER)
     assert [one.created for one in first] == [True] * 5
     assert [one.created for one in second] == [False] * 5
-    assert counts() == before == [5, 5, 19, 86, 64, 16, 4, 52]
+    assert counts() == before == [5, 5, 19, 122, 64, 16, 4, 52]
     assert set(PolicyVersion.objects.values_list("standing", "in_force_at")) == {(Standing.IN_FORCE, NIGHT)}
 
 
@@ -165,6 +165,7 @@ def test_r103_c_owes_a_post_mortem_for_long_security_and_repeat_incidents(code: 
     expected: Also = set()
     for condition in ("long", "security", "repeat"):
         expected |= {(condition, "review_scheduled", 48, "hours"), (condition, "review_published", 7, "days")}
+        expected |= {(condition, "action_review", 30, "days")}
     assert also(level("consumer-app", code)) == expected
 
 
@@ -174,8 +175,10 @@ def test_r103_a_owes_one_for_security_redacted_and_on_request() -> None:
     assert also(minor) == {
         ("security", "review_published", 14, "days"),
         ("on_request", "review_published", 14, "days"),
+        ("security", "action_review", 30, "days"),
+        ("on_request", "action_review", 30, "days"),
     }
-    assert minor.duties.get(condition="security").note == "Redacted as needed."
+    assert minor.duties.get(condition="security", kind="review_published").note == "Redacted as needed."
     # Major owes one always, and maintenance never.
     assert also(level("public-status", "major")) == also(level("public-status", "maintenance")) == set()
 
@@ -237,9 +240,79 @@ def test_r107_every_obligation_says_who_owes_it_to_whom_and_from_when() -> None:
         "resolve": {("declared", False, "staff"), ("planned_end", False, "staff")},
         "start_update": {("planned_start", False, "public")},
         "end_update": {("planned_end", False, "public")},
+        "escalate": {("declared", False, "staff")},
+        "enterprise_letters": {("declared", False, "enterprise"), ("acknowledged", False, "enterprise")},
+        "maintenance_notice": {("planned_start", False, "public")},
+        "action_review": {("resolved", False, "staff")},
         "review_scheduled": {("resolved", False, "staff")},
         "review_published": {("resolved", False, "staff"), ("resolved", False, "public")},
     }
+
+
+Time = tuple[str, str, int | None, int | None, str]
+
+
+def times(kind: str) -> set[Time]:
+    """(preset, level, target, hard limit, unit) of every duty of a kind."""
+    rows = Duty.objects.filter(kind=kind)
+    return set(rows.values_list("severity__version__policy__slug", "severity__code", "amount", "limit", "unit"))
+
+
+@pytest.mark.usefixtures("presets")
+def test_r301_when_it_is_escalated_by_the_first_step_of_each_ladder_that_names_a_time() -> None:
+    """R-401; D names no time, and C's P2 is escalated by hand. A P3 of C waits for nobody."""
+    a, b, c, e = "public-status", "enterprise-sla", "consumer-app", "platform-sev"
+    assert times("escalate") == {
+        (a, "major", 15, None, "minutes"),
+        (a, "minor", 15, None, "minutes"),
+        # Past the target to resolve.
+        (b, "P0", 4, None, "hours"),
+        (b, "P1", 8, None, "hours"),
+        (b, "P2", 24, None, "hours"),
+        (b, "P3", 7, None, "days"),
+        # At once, and by itself after 2 h.
+        (c, "P0", 0, 15, "minutes"),
+        (c, "P1", 2, None, "hours"),
+        (e, "SEV-1", 15, None, "minutes"),
+        (e, "SEV-2", 15, None, "minutes"),
+        (e, "SEV-3", 15, None, "minutes"),
+    }
+    assert not Duty.objects.filter(kind="escalate", note="").exists()
+
+
+@pytest.mark.usefixtures("presets")
+def test_r301_letters_are_owed_with_the_first_public_update_where_enterprise_customers_are_told() -> None:
+    for level_ in Severity.objects.in_force():
+        letters = level_.duties.filter(kind="enterprise_letters").values_list("amount", "unit", "starts_from")
+        first = level_.duties.filter(kind="first_update").values_list("amount", "unit", "starts_from")
+        assert list(letters) == (list(first) if level_.direct_enterprise else []), level_
+
+
+@pytest.mark.usefixtures("presets")
+def test_r301_action_items_are_reviewed_after_30_days_wherever_a_post_mortem_is_owed() -> None:
+    for level_ in Severity.objects.in_force():
+        reviews = level_.duties.filter(kind__in=["review_scheduled", "review_published"])
+        found = level_.duties.filter(kind="action_review")
+        assert set(found.values_list("condition", flat=True)) == set(reviews.values_list("condition", flat=True))
+        assert set(found.values_list("amount", "unit")) <= {(30, "days")}
+
+
+@pytest.mark.usefixtures("presets")
+def test_r501_a_maintenance_is_announced_7_days_ahead() -> None:
+    assert times("maintenance_notice") == {("public-status", "maintenance", 7, None, "days")}
+
+
+@pytest.mark.usefixtures("presets")
+def test_r101_the_policy_page_shows_these_too() -> None:
+    def shown(slug: str, code: str) -> tuple[str, ...]:
+        lines = policies.overview(level(slug, code).version).lines
+        return next(line.cells[7:] for line in lines if line.severity.code == code)
+
+    assert shown("public-status", "major") == ("15 min", "—", "reviewed ≤ 30 days, always", "—")
+    assert shown("public-status", "maintenance") == ("—", "—", "—", "7 days before")
+    assert shown("enterprise-sla", "P0") == ("4 h", "with the acknowledgement", "reviewed ≤ 30 days, always", "—")
+    assert shown("consumer-app", "P0") == ("0–15 min", "—", "reviewed ≤ 30 days, always", "—")
+    assert shown("startup-sev", "SEV4") == ("—",) * 4
 
 
 @pytest.mark.usefixtures("presets")

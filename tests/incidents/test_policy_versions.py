@@ -68,7 +68,7 @@ def test_r102_an_incident_keeps_the_version_it_was_declared_under() -> None:
     incident.refresh_from_db()
     assert incident.policy_version.number == 1
     assert list(incident.obligations.values_list("kind", "due_at", "limit_at")) == owed
-    assert incident.severity.duties.count() == 5
+    assert incident.severity.duties.count() == 8
 
 
 @pytest.mark.usefixtures("presets")
