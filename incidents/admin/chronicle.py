@@ -50,6 +50,7 @@ _FINDINGS = {
     "review_asked": "A post-mortem is asked for",
 }
 _ANSWERS = {True: "yes", False: "no", None: "not known", "": "not known"}
+_OUTCOMES: dict[bool | None, str] = {True: "it helped", False: "it did not help", None: "being tried"}
 _MARKS = {"started_at": "Began", "detected_at": "Noticed", "mitigated_at": "Mitigated", "ended_at": "Stopped hurting"}
 
 
@@ -136,8 +137,7 @@ def _runbook(facts: Mapping[str, Any]) -> list[str]:
         return []
     if "done" in facts:
         return [f"{facts.get('name')}: {'looked at' if facts['done'] else 'to be looked at again'}"]
-    outcome = {True: "it helped", False: "it did not help"}.get(facts.get("worked"), "being tried")
-    return [f"{facts.get('name')}: {outcome}"]
+    return [f"{facts.get('name')}: {_OUTCOMES[facts.get('worked')]}"]
 
 
 def _findings(changed: Any) -> list[str]:

@@ -16,12 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.views import ChangeList
 
 from incidents.admin import assistant, entering, kin, live, pages, screen, told
 from incidents.admin.deeds import DECLARE
+from incidents.admin.earlier import earlier
+from incidents.admin.filters import HowBad, Lines, Mine, Security, StillOpen
 from incidents.admin.places import log_url
-from incidents.enums import OPEN, State
+from incidents.enums import State
 from incidents.models import Incident, Obligation
 from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, moment
 from notifications import progress
@@ -30,34 +31,15 @@ from notifications import progress
 STOP_ASKING = 286
 
 
-class StillOpen(admin.SimpleListFilter):
-    title = "whether it is over"
-    parameter_name = "over"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", "Open"), ("yes", "Over")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Incident]) -> QuerySet[Incident]:
-        if self.value() == "no":
-            return queryset.filter(state__in=OPEN)
-        return queryset.exclude(state__in=OPEN) if self.value() == "yes" else queryset
-
-
-class Lines(ChangeList):
-    """Without a search there is nothing to show all of; the second count would only cost time."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        if not self.query and not self.has_active_filters:
-            self.full_result_count = self.result_count
-
-
 @admin.register(Incident)
 class IncidentAdmin(ModelAdmin):
     list_display = ("named", "level", "standing", "lasting", "promise", "touched")
     list_display_links = None
     list_filter = (
         StillOpen,
+        Mine,
+        HowBad,
+        Security,
         ("state", ChoicesDropdownFilter),
         ("severity__version__policy", RelatedDropdownFilter),
         ("origin", ChoicesDropdownFilter),
@@ -95,6 +77,8 @@ class IncidentAdmin(ModelAdmin):
             path("preview/", view(pages.look), name="incidents_incident_preview"),
             path("alike/", view(kin.alike), name="incidents_incident_alike"),
             path("<int:pk>/enter/", view(entering.enter), name="incidents_incident_enter"),
+            path("earlier-words/", view(earlier), name="incidents_incident_earlier"),
+            path("<int:pk>/earlier-words/", view(earlier), name="incidents_incident_earlier_for"),
             path("propose/", view(assistant.propose), name="incidents_incident_propose"),
             path(
                 "<int:pk>/act/correct/<slug:update>/",
@@ -114,7 +98,7 @@ class IncidentAdmin(ModelAdmin):
             path("kept/", view(live.keep), name="incidents_incident_keep"),
             path("<int:pk>/messages/", view(self.messages), name="incidents_incident_messages"),
             path("<int:pk>/body/", view(live.body), name="incidents_incident_body"),
-            path("<int:pk>/earlier/", view(live.earlier), name="incidents_incident_earlier"),
+            path("<int:pk>/earlier/", view(live.earlier), name="incidents_incident_timeline"),
             path("<int:pk>/pulse/", view(live.pulse), name="incidents_incident_pulse"),
             path("<int:pk>/act/<slug:slug>/kept/", view(live.keep), name="incidents_incident_act_keep"),
             path("<int:pk>/act/<slug:slug>/", view(pages.act), name="incidents_incident_act"),

@@ -45,7 +45,8 @@ def left(owed: Owed) -> str:
     if row.due_at is None or row.limit_at is None:
         return f"open for {ago(at - row.opened_at)}"
     if owed.overdue:
-        return f"overdue by {ago(at - row.limit_at)}"
+        late = at - row.limit_at
+        return f"overdue by {ago(late)}" if late >= timedelta(minutes=1) else "overdue now"
     if owed.grace:
         return f"due, {short_of(row.limit_at - at)} to go"
     return short_of(row.due_at - at)

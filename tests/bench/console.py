@@ -14,6 +14,7 @@ from typing import Any
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -159,7 +160,7 @@ def _history(past: int) -> None:
     kept = Incident.objects.open().order_by("-pk").values("pk")[:50]
     Obligation.objects.exclude(incident__in=list(kept.values_list("pk", flat=True))).delete()
     Incident.objects.open().exclude(pk__in=list(kept.values_list("pk", flat=True))).update(
-        state=State.CLOSED, closed_at=timezone.now(), resolved_at=timezone.now()
+        state=State.CLOSED, closed_at=timezone.now(), resolved_at=F("started_at")
     )
     _incidents(past, State.CLOSED, "0", _OLD)
     _analyse()
@@ -176,11 +177,11 @@ def _incidents(count: int, state: State, mark: str, at: datetime) -> list[Incide
                 state=state,
                 brand=brand,
                 declared_by=ann,
-                started_at=at + timedelta(minutes=n),
-                detected_at=at + timedelta(minutes=n),
-                declared_at=at + timedelta(minutes=n),
-                resolved_at=at + timedelta(minutes=n + 30) if state == State.CLOSED else None,
-                closed_at=at + timedelta(minutes=n + 60) if state == State.CLOSED else None,
+                started_at=at + timedelta(seconds=n),
+                detected_at=at + timedelta(seconds=n),
+                declared_at=at + timedelta(seconds=n),
+                resolved_at=at + timedelta(seconds=n + 30) if state == State.CLOSED else None,
+                closed_at=at + timedelta(seconds=n + 60) if state == State.CLOSED else None,
             )
             for n in range(count)
         ),

@@ -26,7 +26,7 @@ window.Heliograph = {
     else {
       const limit = new Date(time.dataset.limit) - now;
       late = limit <= 0;
-      if (late) say(time, `overdue by ${ago(-limit)}`);
+      if (late) say(time, -limit < MINUTE ? "overdue now" : `overdue by ${ago(-limit)}`);
       else if (due <= 0) say(time, `due, ${left(limit)} to go`);
       else say(time, left(due));
       level = late ? "red" : due < 10 * MINUTE ? "orange" : due < 30 * MINUTE ? "yellow" : "grey";

@@ -30,7 +30,7 @@
     form.addEventListener("input", typed);
     document.addEventListener("visibilitychange", leave);
     window.addEventListener("pagehide", () => save(true));
-    return { stop, say, flush: () => save(true), get dirty() { return dirty; } };
+    return { stop, say, typed, flush: () => save(true), get dirty() { return dirty; } };
   };
 
   /* --- forms --- */
@@ -42,6 +42,8 @@
     const touched = new Set(), panel = form.querySelector("#preview"), address = form.dataset.preview;
     const keeper = keep(form);
     let sent = false;
+    // It came back with something to put right, or given back: leaving must not lose it.
+    if (form.querySelector("[role=alert]")) keeper.typed();
 
     form.addEventListener("submit", (event) => {
       const button = event.submitter;

@@ -163,9 +163,11 @@
         } else if (answer) {
           const found = [...answer.page.querySelectorAll(".hg-error")].map((text) => text.textContent.trim());
           complain(found.join(" ") || "It could not be saved.");
+          keeper.typed();
         }
       } catch {
         complain("It could not be sent; your words are still here. Press Enter to try again.");
+        keeper.typed();
       } finally {
         sending = false;
         line.focus();
