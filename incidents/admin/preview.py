@@ -134,16 +134,16 @@ def _lint(form: TellingForm) -> list[tuple[str, str]]:
 
 
 def _languages(form: TellingForm, story: Story) -> list[Spoken]:
-    """Every other language that there are words in."""
+    """Every other language."""
     if not isinstance(form, Translating) or form.brand is None:
         return []
-    return [spoken for language in OTHERS if (spoken := _spoken(form, form.brand, story, language))]
+    return [_spoken(form, form.brand, story, language) for language in OTHERS]
 
 
-def _spoken(form: Translating, brand: Brand, story: Story, language: str) -> Spoken | None:
+def _spoken(form: Translating, brand: Brand, story: Story, language: str) -> Spoken:
     rendition, name = form.rendition(language), name_of(language)
     if rendition.words is None:
-        return None
+        return Spoken(language, name, rendition.why_not)
     if not rendition.goes:
         shown = replace(rendition.words, body=_LEFT.sub(_gap, rendition.words.body))
         return Spoken(language, name, rendition.why_not, shown.words)

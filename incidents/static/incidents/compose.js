@@ -52,7 +52,7 @@
     look();
 
     /* Earlier words: said before about the same components, at the same phase. */
-    const button = form.querySelector("[data-earlier]"), list = form.querySelector("[data-earlier-list]");
+    const button = form.querySelector("[data-phrases]"), list = form.querySelector("[data-phrases-list]");
     const ask = async () => {
       const asked = new URLSearchParams(), content = new FormData(form);
       for (const name of ["phase", "severity", "brand"]) if (content.get(name)) asked.set(name, content.get(name));
@@ -60,7 +60,7 @@
       list.hidden = false;
       list.setAttribute("aria-busy", "true");
       try {
-        const answer = await fetch(`${button.dataset.earlier}?${asked}`, { credentials: "same-origin" });
+        const answer = await fetch(`${button.dataset.phrases}?${asked}`, { credentials: "same-origin" });
         if (!answer.ok) throw new Error(answer.statusText);
         list.innerHTML = await answer.text();
       } catch {
