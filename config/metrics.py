@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus: what the database knows of the deliveries, and nothing of a process (F22).
+"""``/metrics`` for Prometheus: what the database knows of deliveries and duties, and nothing of a process (F22).
 
 Any web process answers the same, so one of them is asked. Hidden until ``METRICS_TOKEN`` is set.
 """
@@ -20,6 +20,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from incidents.models import Obligation
 from notifications import progress
 from notifications.audit import RULES
 from notifications.channels import registry
@@ -32,7 +33,7 @@ _SCHEME = "Bearer "
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Seven queries, however much there is. 404 while no token is set, 401 for another one."""
+    """Eight queries, however much there is. 404 while no token is set, 401 for another one."""
     if not settings.METRICS_TOKEN:
         raise Http404
     if not _knows_token(request):
@@ -70,6 +71,7 @@ class _Deliveries(Collector):
         yield from self._channels()
         yield self._endpoints()
         yield self._suppressed()
+        yield from self._obligations()
 
     def _audit(self) -> Iterator[GaugeMetricFamily]:
         run = AuditRun.objects.latest_finished()
@@ -142,6 +144,16 @@ class _Deliveries(Collector):
         for reason in Silence:
             listed.add_metric([reason.value], counted.get(reason, 0))
         return listed
+
+    def _obligations(self) -> Iterator[GaugeMetricFamily]:
+        """What is owed and not done yet (R-301)."""
+        counted = Obligation.objects.open().aggregate(
+            all=Count("pk"), overdue=Count("pk", filter=Q(limit_at__lt=self.at))
+        )
+        yield GaugeMetricFamily("heliograph_obligations_open", "What is owed and not done.", value=counted["all"])
+        yield GaugeMetricFamily(
+            "heliograph_obligations_overdue", "What is owed past its hard limit.", value=counted["overdue"]
+        )
 
 
 def _read(moment: datetime | str) -> datetime:

@@ -140,13 +140,12 @@ class _Plan:
             return
         if item.is_overdue(at) and not _is_overdue(row, at):
             row.remark = reason[:250]
+        if item.moments != (row.due_at, row.limit_at):
+            # What is to come by another moment is told again.
+            row.reminded_at = None if item.due_at is None or item.due_at > at else row.reminded_at
+            row.broken_at = row.broken_at if item.is_overdue(at) else None
         for name, value in wanted.items():
             setattr(row, name, value)
-        # What is to come again is told again.
-        if row.due_at is None or row.due_at > at:
-            row.reminded_at = None
-        if not item.is_overdue(at):
-            row.broken_at = None
         self.changed.append(row)
 
     def write(self, *, at: datetime, dropped: str, overdue: str) -> None:

@@ -11,7 +11,7 @@ from django import forms
 from django.db.models import Q
 
 from incidents import clock, words, workhours
-from incidents.enums import Condition, DutyKind, Publicity, Standing, Unit
+from incidents.enums import DutyKind, Publicity, Standing, Unit
 from incidents.models import Duty, Incident, PolicyVersion, Severity
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60}
@@ -93,12 +93,9 @@ def cadence(level: Severity | None) -> int | None:
 def owed_review(level: Severity, incident: Incident, at: datetime) -> Duty | None:
     """The post-mortem that is owed for certain when the incident is resolved at ``at`` (UTC).
 
-    What depends on something that only people know (customers hit, security) is not for certain.
+    By the rule of the clock itself: what nobody has said yet (customers hit, security) makes nothing owed.
     """
-    long = at - incident.started_at > clock.LONG
-    certain = {Condition.ALWAYS} | ({Condition.LONG} if long else set())
-    kind = DutyKind.REVIEW_PUBLISHED
-    return next((duty for duty in level.duties.all() if duty.kind == kind and duty.condition in certain), None)
+    return clock.review_owed(incident, level, over=at)
 
 
 def day_of_review(duty: Duty, level: Severity, at: datetime, language: str = "en") -> str:

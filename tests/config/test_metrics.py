@@ -15,6 +15,7 @@ from pytest_django import Settings
 from notifications import audit, fanout, states, suppression
 from notifications.enums import Channel, Fate, Pool, Silence
 from notifications.models import AuditRun, Delivery, Endpoint
+from tests import scene
 from tests.notifications.news import letter, news, reader, readers
 
 pytestmark = pytest.mark.django_db
@@ -133,14 +134,21 @@ def test_channels_and_far_ends_in_trouble_are_told(client: Client, settings: Set
     assert of("suppressed", found) == {"reason=complained": 1}
 
 
-def test_it_costs_seven_questions_however_much_there_is(
+def test_r301_what_is_owed_is_counted_and_what_is_overdue(client: Client) -> None:
+    scene.incident(at=timezone.now() - timedelta(minutes=20), public=False)
+    found = scraped(client)
+    # Of respond, first update and resolve only the response is past its hard limit.
+    assert (found["obligations_open"], found["obligations_overdue"]) == (3, 1)
+
+
+def test_it_costs_eight_questions_however_much_there_is(
     client: Client, django_assert_num_queries: Callable[..., Any]
 ) -> None:
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         scraped(client)
     readers(20)
     for number in range(5):
         fanout.expand(news(lane=str(number)).pk)
     audit.run_if_due(timezone.now())
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         scraped(client)
