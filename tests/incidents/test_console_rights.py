@@ -66,7 +66,7 @@ ROLES: dict[tuple[str, ...], set[str]] = {
     },
     ("command",): {
         *("severity", "resolve", "reopen", "close", "false-alarm", "findings", "times"),
-        *("restrict", "admit", "lift", "merge"),
+        *("restrict", "admit", "lift", "merge", "met", "waive"),
     },
     ("publish", "command"): set(DEEDS),
 }
