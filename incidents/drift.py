@@ -17,7 +17,7 @@ from incidents.policies.table import span
 #: As many incidents are looked at, and so few say nothing.
 LAST, FEWEST = 10, 3
 #: The last ones with a duty are looked for among so many of their level.
-AMONG = 100
+AMONG = 50
 _LENGTHS = {Unit.MINUTES: timedelta(minutes=1), Unit.HOURS: timedelta(hours=1), Unit.DAYS: timedelta(days=1)}
 _SHORT = {Unit.MINUTES: "min", Unit.HOURS: "h", Unit.DAYS: "days"}
 _NUMBERS = ("three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -83,11 +83,11 @@ def drifts(policy: Policy | None = None) -> list[Drift]:
 def _took(levels: Iterable[tuple[int, str]]) -> dict[tuple[int, str, str], dict[int, list[timedelta]]]:
     """By (policy, code, kind) what each of the last incidents took, newest incident first. Two queries."""
     policies, codes = {policy for policy, _ in levels}, {code for _, code in levels}
-    where = [F("severity__version__policy"), F("severity__code")]
     recent = (
         Incident.objects.filter(severity__version__policy__in=policies, severity__code__in=codes)
         .exclude(state__in=(State.FALSE_ALARM, State.MERGED))
-        .annotate(place=Window(RowNumber(), partition_by=where, order_by=[F("declared_at").desc(), F("pk").desc()]))
+        # By the level's row: cheaper to sort than its code, and a level of several versions only has more.
+        .annotate(place=Window(RowNumber(), partition_by=[F("severity_id")], order_by=[F("declared_at").desc()]))
         .filter(place__lte=AMONG)
         .order_by("-declared_at", "-pk")
         .values_list("pk", "severity__version__policy", "severity__code")

@@ -339,6 +339,15 @@ def test_both_rights_are_needed(client: Client, rights: tuple[str, ...]) -> None
     assert "Is customer X affected?" not in client.get(reverse("admin:index")).content.decode()
 
 
+def test_a_customers_own_page_leads_to_the_answer(client: Client, admin_client: Client) -> None:
+    who = customer("Acme")
+    address = reverse("admin:notifications_customer_change", args=[who.pk])
+    link = reverse("desk:affected_customer", args=[who.reference])
+    assert link in admin_client.get(address).content.decode()
+    support(client, "view_customer")
+    assert link not in client.get(address).content.decode()
+
+
 def test_strangers_are_sent_to_sign_in(client: Client) -> None:
     assert client.get(reverse("desk:affected")).status_code == 302
 
