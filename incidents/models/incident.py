@@ -18,7 +18,6 @@ from status.models import Notice
 from .people import Assignment, Insider, permissions_informing
 from .policy import PolicyVersion, Severity
 
-
 #: What outsiders read of a restricted incident that nobody has found other words for.
 DISCREET = "Service incident"
 
@@ -118,6 +117,8 @@ class Incident(models.Model):
         indexes = [
             # Read by the dashboard and the console's list of open incidents.
             models.Index(fields=["state", "-declared_at"], name="incident_by_state"),
+            # Read by the console's list, newest first, whatever the length of the history.
+            models.Index(fields=["-declared_at", "-id"], name="incident_by_age"),
         ]
         permissions = [
             ("declare", "Can declare incidents"),

@@ -103,8 +103,8 @@ def test_the_list_costs_the_same_for_two_and_for_fifty(
         )
         subscriber.topics.add(topic)
         if number in (1, 49):
-            # session, user, count, rows, their components
-            with django_assert_num_queries(5):
+            # session, user, the side's numbers, count, rows, their components
+            with django_assert_num_queries(6):
                 ann.get(LIST)
 
 
@@ -320,7 +320,7 @@ def test_the_lists_cost_the_same_for_any_number(
         customer.topics.add(topic)
         Contact.objects.create(customer=customer, name="Carla", email="cto@acme.example")
         Brand.objects.create(**BRAND | {"slug": f"b{number}"})
-    with django_assert_num_queries(5):  # session, user, two counts, rows
+    with django_assert_num_queries(6):  # session, user, the side's numbers, two counts, rows
         ann.get(f"/admin/notifications/{screen}/")
 
 

@@ -246,11 +246,11 @@ def test_a_page_costs_the_same_however_much_was_said(
     told()
     row = Delivery.objects.get()
     console.get(page_of(row))
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         console.get(page_of(row))
     for number in range(20):
         Receipt.objects.create(source="x", event=str(number), word="sent", delivery=row, at=timezone.now())
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         console.get(page_of(row))
 
 

@@ -399,7 +399,7 @@ def test_the_list_asks_the_same_number_of_questions_for_any_number(
         for number in range(count):
             choice = Choice(all_topics=False, topics=(topics[0].pk,))
             added(root, f"{DISCORD}{count}x{number}", name=f"{count} {number}", choice=choice)
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             assert len(console.get(LIST).context["cl"].result_list) >= count
         return count
 
