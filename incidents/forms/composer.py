@@ -161,6 +161,9 @@ class ComposerForm(Translating):
     def levels(self) -> Mapping[Component, Level]:
         """Affected components with their level; operational ones are left out."""
         chosen = self.known("levels") or {}
+        if not self.is_bound and "levels" in self.fields:
+            # Where the form starts is written by id, as a browser sends it.
+            chosen = self.fields["levels"].clean(chosen)
         return {component: level for component, level in chosen.items() if level != Level.OPERATIONAL}
 
     def story(self, draft: Draft) -> Story:

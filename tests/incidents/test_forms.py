@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incidents.enums import DutyKind, Publicity, Unit
-from incidents.forms import severities
+from incidents.forms import DeclareForm, UpdateForm, severities
 from incidents.forms.composer import span
 from incidents.forms.levels import Levels, in_order, sections
 from incidents.forms.moments import Moment, not_before
@@ -181,3 +181,13 @@ def test_the_form_opens_at_the_second_level_of_the_policy_whatever_its_rank(
     other = [Severity(version_id=2, rank=2, code="of another policy")] if ranks else []
     found = severities.default_level([*(Severity(version_id=1, rank=rank) for rank in ranks), *other])
     assert (found and (found.version_id, found.rank)) == (chosen and (1, chosen))
+
+
+@pytest.mark.django_db
+def test_r207_a_form_that_was_not_sent_yet_knows_the_components_it_starts_with() -> None:
+    """Every language's words are filled as soon as the form is opened."""
+    api, web = scene.component(), scene.component("Web")
+    form = UpdateForm(at=NIGHT, incident=scene.incident(levels={api: Level.MAJOR, web: Level.OPERATIONAL}))
+    assert form.levels == {api: Level.MAJOR}
+    assert form.as_values("de")["impact"]
+    assert DeclareForm(at=NIGHT).levels == {}
