@@ -68,19 +68,20 @@ def earlier(
     """The newest distinct words of past incidents that ``user`` may see, at most ``MOST``; those of ``policy`` first.
 
     ``components``, ``policy`` and ``brand`` are ids; no components: whatever was affected. ``apart_from`` is the
-    incident that they are looked for. At most two queries, by key, however many incidents there are.
+    incident that they are looked for. Three queries at most, by key, however many incidents there are.
     """
-    notices = _newest(components)
-    incidents = Incident.objects.visible_to(user).filter(is_restricted=False).exclude(state=State.FALSE_ALARM)
-    said = NoticeUpdate.objects.filter(
-        notice__in=notices, phase=phase, corrected_by=None, notice__withdrawn_at=None, notice__incident__in=incidents
-    ).exclude(notice__incident=apart_from)
+    known = Incident.objects.visible_to(user).filter(is_restricted=False).exclude(state=State.FALSE_ALARM)
+    known = known.filter(notice__in=_newest(components))
+    if apart_from is not None:
+        known = known.exclude(pk=apart_from)
     if brand is not None:
-        said = said.filter(notice__brand=brand)
-    found = list(said.select_related("notice__incident__severity__version", "notice__brand").order_by("-posted_at"))
+        known = known.filter(brand=brand)
+    incidents = {one.notice_id: one for one in known.select_related("severity__version")}
+    said = NoticeUpdate.objects.filter(notice__in=incidents, phase=phase, corrected_by=None).order_by("-posted_at")
+    found = [(incidents[update.notice_id], update) for update in said.defer("html", "text")]
     # Sorting keeps the newest first within each half.
-    found.sort(key=lambda update: policy is not None and update.notice.incident.severity.version.policy_id != policy)
-    return _distinct(_told(update) for update in found)
+    found.sort(key=lambda pair: policy is not None and pair[0].severity.version.policy_id != policy)
+    return _distinct(_told(incident, update) for incident, update in found)
 
 
 def _newest(components: Collection[int]) -> list[int]:
@@ -100,31 +101,33 @@ def _distinct(told: Iterable[Earlier]) -> list[Earlier]:
     return list(kept.values())
 
 
-def _told(update: NoticeUpdate) -> Earlier:
-    incident: Incident = update.notice.incident
+def _told(incident: Incident, update: NoticeUpdate) -> Earlier:
     return Earlier(
         incident.pk,
         incident.reference,
         incident.told_title,
         update.posted_at,
-        unfilled(update.body, update),
-        unfilled(update.sms, update),
-        unfilled(update.chat, update),
-        {language: unfilled(said["body"], update, language) for language, said in update.translations.items()},
+        unfilled(update.body, incident, update),
+        unfilled(update.sms, incident, update),
+        unfilled(update.chat, incident, update),
+        {
+            language: unfilled(said["body"], incident, update, language)
+            for language, said in update.translations.items()
+        },
     )
 
 
-def unfilled(text: str, update: NoticeUpdate, language: str = LANGUAGES[0]) -> str:
+def unfilled(text: str, incident: Incident, update: NoticeUpdate, language: str = LANGUAGES[0]) -> str:
     """The words with placeholders again where the facts of their own incident stand, letter by letter."""
-    notice, incident = update.notice, update.notice.incident
+    ended_at = incident.ended_at if update.phase == Phase.RESOLVED else None
     facts = words.Facts(
         title=incident.told_title if len(incident.told_title) >= _SHORTEST else "",
         levels=_levels(update),
         started_at=incident.started_at,
         # How long it had lasted is certain only once it was over.
-        at=notice.ended_at if update.phase == Phase.RESOLVED else None,
+        at=ended_at,
         next_update_by=update.next_update_by,
-        resolved_at=notice.ended_at if update.phase == Phase.RESOLVED else None,
+        resolved_at=ended_at,
         reference=incident.reference,
     )
     values = {value: name for name, value in reversed(facts.as_values(language).items())}

@@ -214,14 +214,7 @@ def draft_story(
     """What subscribers would read if this were published now as a new notice; writes nothing (R-206)."""
     line = _draft_line(draft, at)
     return _story(
-        draft,
-        title=title,
-        reference=reference,
-        started_at=started_at,
-        levels=levels,
-        lines=[line],
-        url="",
-        planned=planned,
+        draft, title=title, reference=reference, started_at=started_at, levels=levels, lines=[line], planned=planned
     )
 
 
@@ -377,8 +370,8 @@ def _story(
     started_at: datetime,
     levels: Mapping[Component, Level],
     lines: Iterable[Line],
-    url: str,
     planned: Window | None,
+    url: str = "",
 ) -> Story:
     promise = None if draft.phase in OVER or draft.next_update_by is None else draft.next_update_by.isoformat()
     return Story(

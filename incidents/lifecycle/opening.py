@@ -69,7 +69,9 @@ def declare(
         detected_at=detected_at or started_at,
         declared_at=at,
     )
-    facts = {"severity": severity.short, "policy": str(severity.version)} | ({"assistant": advice} if advice else {})
+    facts: dict[str, Any] = {"severity": severity.short, "policy": str(severity.version)}
+    if advice:
+        facts["assistant"] = advice
     timeline.record(incident, Verb.DECLARED, by=by, at=at, token=token, **facts)
     if restricted:
         restricting.begin(incident, public_title.strip(), by=by, at=at)
