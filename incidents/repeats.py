@@ -33,8 +33,9 @@ LOOKED_AT = 200
 _EMPTY = frozenset(
     {
         *("and", "are", "but", "can", "cannot", "for", "from", "has", "have", "not", "our", "some", "the", "their"),
+        *("customer", "customers", "user", "users", "working"),
         *("this", "was", "were", "with", "down", "error", "errors", "fail", "failed", "failing", "fails", "slow"),
-        *("incident", "issue", "issues", "outage", "problem", "problems", "unavailable", "users", "working"),
+        *("incident", "issue", "issues", "outage", "problem", "problems", "service", "services", "unavailable"),
     }
 )
 _WORD = re.compile(r"[^\W_]{3,}")
@@ -179,10 +180,10 @@ def ties(incident: Incident, user: User) -> list[Tied]:
 
 
 def similar(one: str, other: str) -> bool:
-    """Whether two titles share half of their telling words, two at least where both have two."""
+    """Whether two titles share half of the telling words of the shorter one."""
     first, second = _telling(one), _telling(other)
     fewest = min(len(first), len(second))
-    return fewest > 0 and len(first & second) >= max(min(2, fewest), fewest / 2)
+    return fewest > 0 and len(first & second) >= fewest / 2
 
 
 def _now(one: Incident, keys: Collection[int], title: str, at: datetime) -> Alike | None:

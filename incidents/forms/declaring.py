@@ -40,7 +40,7 @@ class DeclareForm(Weighed, Assisted, ComposerForm):
         ),
     )
     origin = forms.ChoiceField(choices=Origin, initial=Origin.STAFF, label="Where it came from")
-    restricted = forms.BooleanField(required=False, label="A security incident: restrict it")
+    restricted = forms.BooleanField(required=False, label="Yes, restrict it")
     public_title = restricting.public_title(required=False)
     publish = forms.ChoiceField(
         choices=[(NOW, "Publish now"), (LATER, "Keep internal")], widget=forms.RadioSelect, label="Who may know"
