@@ -29,7 +29,10 @@ CONSOLE: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
     "STYLES": [_asset("incidents/console.css"), _asset("incidents/screen.css"), _asset("incidents/desk.css")],
-    "SCRIPTS": [_asset(f"incidents/{name}.js") for name in ("clocks", "live", "console", "dialogs", "alarms", "assistant", "desk")],
+    "SCRIPTS": [
+        _asset(f"incidents/{name}.js")
+        for name in ("clocks", "live", "compose", "console", "dialogs", "alarms", "assistant", "desk")
+    ],
     "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.sidebar.navigation"},
     "COLORS": {

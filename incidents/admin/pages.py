@@ -278,6 +278,7 @@ def _page(request: HttpRequest, form: forms.ActForm, context: dict[str, Any]) ->
     status = context.pop("status", HTTPStatus.OK)
     if isinstance(form, forms.ComposerForm):
         context["templates"] = form.templates
+        context["earlier_url"] = earlier_url(form.incident)
         context["templates_data"] = {
             str(template.pk): {"phase": template.phase, **form.starts[template.pk]} for template in form.templates
         }
@@ -319,6 +320,13 @@ def _levels_data(levels: list[Severity]) -> dict[str, Any]:
         }
         for level in levels
     }
+
+
+def earlier_url(incident: Incident | None) -> str:
+    """Where the composer asks for earlier words."""
+    if incident is None:
+        return reverse("admin:incidents_incident_earlier")
+    return reverse("admin:incidents_incident_earlier_for", args=[incident.pk])
 
 
 # --- reading the request -------------------------------------------------------------
