@@ -35,10 +35,12 @@ class Only(TextChoices):
     AUTOMATIC = "automatic", "Automatic"
 
 
+#: Corrected notes are nobody's but ours: what corrects public words names their update.
+_PUBLIC = Q(verb__in=PUBLIC_VERBS - {Verb.CORRECTED}) | Q(verb=Verb.CORRECTED, facts__has_key="update")
 _WANTED = {
     Only.ALL: Q(),
-    Only.PUBLIC: Q(verb__in=PUBLIC_VERBS),
-    Only.INTERNAL: ~Q(verb__in=[*PUBLIC_VERBS, *AUTOMATIC]),
+    Only.PUBLIC: _PUBLIC,
+    Only.INTERNAL: ~_PUBLIC & ~Q(verb__in=AUTOMATIC),
     Only.AUTOMATIC: Q(verb__in=AUTOMATIC),
 }
 
@@ -108,7 +110,8 @@ def _key(typed: str) -> int:
 
 
 def _line(incident: Incident, entry: TimelineEntry, sayings: Mapping[str, Saying]) -> Line:
-    public = entry.verb in PUBLIC_VERBS and incident.notice_id is not None
+    of_note = entry.verb == Verb.CORRECTED and "update" not in entry.facts
+    public = entry.verb in PUBLIC_VERBS and incident.notice_id is not None and not of_note
     return Line(entry, public, changes(entry), sayings.get(str(entry.facts.get("update"))))
 
 

@@ -266,3 +266,17 @@ def test_r205_what_is_no_note_cannot_be_corrected(ann: Client, named: str) -> No
     entry = str(incident.timeline.earliest("id").pk) if named == "first" else named
     refused = desk.say(ann, incident, "correct-note", entry=entry, words="Other words.")
     assert list(desk.mistakes(refused)) == ["entry"]
+
+
+def test_r205_a_corrected_note_is_shown_as_internal_and_a_corrected_update_as_public(ann: Client) -> None:
+    incident = scene.incident()
+    lifecycle.note(incident, "Databse is full.", by=None, at=NIGHT)
+    lifecycle.correct_note(incident, last(incident), "Database is full.", by=None, at=NIGHT)
+    lifecycle.correct_update(incident, incident.notice.updates.get(), "Better words.", by=None, at=NIGHT)  # type: ignore[union-attr]
+
+    def corrected(only: str) -> list[tuple[str, bool]]:
+        lines = ann.get(f"{desk.screen_of(incident)}?only={only}").context["chronicle"].lines
+        return [(line.entry.words, line.public) for line in lines if line.entry.verb == Verb.CORRECTED]
+
+    assert corrected("public") == [("Better words.", True)]
+    assert corrected("internal") == [("Database is full.", False)]
