@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,8 @@ from incidents.models import Incident, Obligation
 from incidents.templatetags.incidents import RANK_COLOURS, ago, badge, due, moment
 from notifications import progress
 
+#: How a reference begins.
+REFERENCE = re.compile(r"INC-[0-9]{4}-[0-9]*")
 #: What htmx takes for the end of asking.
 STOP_ASKING = 286
 
@@ -142,6 +145,16 @@ class IncidentAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[Lines]:
         return Lines
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Incident], search_term: str
+    ) -> tuple[QuerySet[Incident], bool]:
+        """A reference, or its beginning, is found by its index; other words are looked for in every line."""
+        typed = search_term.strip().upper()
+        if REFERENCE.fullmatch(typed):
+            return queryset.filter(reference__startswith=typed), False
+        found: tuple[QuerySet[Incident], bool] = super().get_search_results(request, queryset, search_term)
+        return found
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Incident]:
         waiting = Prefetch("obligations", Obligation.objects.open().order_by("due_at"), to_attr="waiting")
