@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from incidents.enums import OPEN, Cause, State, Tie
 from incidents.models import Incident, IncidentLink
-from status.models import Component
+from status.models import Component, Notice
 
 #: Open incidents that began so close to each other may be one.
 NEAR = timedelta(minutes=30)
@@ -122,8 +122,8 @@ def alike(
     cause = incident.cause if incident else ""
     found = [_now(one, keys, title, at) for one in _with_components(known.open())]
     if keys and cause != Cause.UNKNOWN:
-        touching = Incident.objects.filter(notice__components__in=keys).values("pk")
-        past = known.counted().filter(state__in=DONE, declared_at__range=(at - PAST, at), pk__in=touching)
+        touching = Notice.components.through.objects.filter(notice=OuterRef("notice"), component__in=keys)
+        past = known.counted().filter(Exists(touching), state__in=DONE, declared_at__range=(at - PAST, at))
         if cause:
             past = past.filter(cause=cause)
         found += [_before(one, keys, title, cause, at) for one in _with_components(past)]
