@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
@@ -37,7 +37,7 @@ SHORTEST = timedelta(minutes=5)
 #: Told in one transaction; also what a database takes as values of one statement.
 _MOST = 10_000
 #: So many stand in one letter; the others are counted.
-_LISTED = 20
+_LISTED = 10
 _BUTTONS = {
     "acknowledge": "Acknowledge it",
     "update": "Post the update",
@@ -164,7 +164,7 @@ def _tell(at: datetime) -> int:
     for person, theirs in letters.items():
         theirs.sort(key=lambda notice: notice.urgency)
         _write(people[person], theirs, brands[theirs[0].thing.brand_id], at)
-    timeline.record_by_itself(_entry(notice, to, at) for notice, to in reached if notice.thing.is_incident)
+    timeline.record_by_itself(_entries(reached, at))
     return len(notices)
 
 
@@ -277,17 +277,23 @@ def _paragraph(notice: Notice, *, alone: bool, named: bool) -> str:
     return "\n".join(lines)
 
 
-def _entry(notice: Notice, to: Reach | None, at: datetime) -> TimelineEntry:
-    told = f"{to.name} was told." if to else "Nobody who owes it can be reached."
-    return TimelineEntry(
-        incident_id=notice.thing.pk,
-        verb=notice.verb,
-        at=at,
-        recorded_at=at,
-        words=f"{notice.words} {told}",
-        facts={"kind": notice.row.kind, "to": to.name if to else ""},
-        version=notice.thing.version,
-    )
+def _entries(reached: Sequence[tuple[Notice, Reach | None]], at: datetime) -> Iterator[TimelineEntry]:
+    """One entry for all that one person was told about an incident, broken and due apart."""
+    told: dict[tuple[Thing, Verb, Reach | None], list[Notice]] = defaultdict(list)
+    for notice, to in reached:
+        if notice.thing.is_incident:
+            told[notice.thing, notice.verb, to].append(notice)
+    for (thing, verb, to), notices in told.items():
+        who = f"{to.name} was told." if to else "Nobody who owes it can be reached."
+        yield TimelineEntry(
+            incident_id=thing.pk,
+            verb=verb,
+            at=at,
+            recorded_at=at,
+            words=" ".join([*(notice.words for notice in notices), who]),
+            facts={"kinds": [notice.row.kind for notice in notices], "to": to.name if to else ""},
+            version=thing.version,
+        )
 
 
 def _moment(at: datetime) -> str:

@@ -245,6 +245,7 @@ def test_r501_a_maintenance_reminds_who_planned_it(ann: User) -> None:
         scheduled_at=NIGHT - timedelta(days=8),
     )
     clock.open_maintenance_duties(work, at=NIGHT - timedelta(days=8))
+    clock.meet_maintenance(work, DutyKind.MAINTENANCE_NOTICE, by=ann, at=NIGHT - timedelta(days=8))
     assert reminders.sweep(NIGHT + minutes(50)) == 1
     assert letters() == [("ann@northwind.example", "Due soon: Update at the end, MNT-2026-0001")]
 
@@ -261,7 +262,7 @@ def test_a_sweep_costs_the_same_for_many_of_one_person(django_assert_max_num_que
     with django_assert_max_num_queries(24):
         assert reminders.sweep(NIGHT + minutes(31)) == 30
     content = Announcement.objects.get(lane__startswith="staff:").content
-    assert content["paragraphs"][-1] == "And 10 more."
+    assert content["paragraphs"][-1] == "And 20 more."
 
 
 def test_the_timetable_asks_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
