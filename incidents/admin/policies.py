@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from simple_history.admin import SimpleHistoryAdmin
 from unfold.decorators import action
 
 from incidents import drift, policies
@@ -22,6 +21,7 @@ from incidents.models import (
     PolicyVersion,
     UpdateTemplate,
 )
+from notifications.admin.pasts import PastsAdmin
 
 from . import policy_forms as forms
 from . import template_forms
@@ -29,11 +29,10 @@ from .policy_screens import FOLDER, Screen, act, link, person, url
 
 
 @admin.register(Policy)
-class PolicyAdmin(SimpleHistoryAdmin, Screen):
+class PolicyAdmin(PastsAdmin, Screen):
     form = forms.PolicyForm
     list_display = ("name", "offered_first", "shown_in_force", "shown_draft", "to_confirm")
     fieldsets = (("About", {"fields": ("name", "slug", "summary", "is_default")}),)
-    prepopulated_fields = {"slug": ("name",)}
     actions = None
     actions_list = ("load_presets",)
     actions_detail = ("revise",)
@@ -78,7 +77,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
         return request.user.has_perm("incidents.add_policyversion")
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Policy | None = None) -> dict[str, Any]:
-        return {} if obj else self.prepopulated_fields
+        return {} if obj else {"slug": ("name",)}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Policy | None = None) -> tuple[str, ...]:
         # Presets and links know a policy by its slug.
@@ -176,7 +175,7 @@ class PolicyAdmin(SimpleHistoryAdmin, Screen):
 
 
 @admin.register(UpdateTemplate)
-class UpdateTemplateAdmin(SimpleHistoryAdmin, Screen):
+class UpdateTemplateAdmin(PastsAdmin, Screen):
     form = template_forms.UpdateTemplateForm
     list_display = ("name", "policy", "phase", "shown_brand", "language")
     list_filter = ("policy", "phase", "brand", "language")

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 
 from incidents import runbook
 from incidents.enums import StepKind
 from incidents.models import RunbookStep, Tool
+from notifications.admin.pasts import PastsAdmin
 
 from .policy_forms import CleanText
 
@@ -53,7 +53,7 @@ class ToolForm(CleanText):
 
 
 @admin.register(RunbookStep)
-class RunbookStepAdmin(SimpleHistoryAdmin, ModelAdmin):
+class RunbookStepAdmin(PastsAdmin, ModelAdmin):
     """A line is taken out of use rather than deleted: timelines name it."""
 
     form = StepForm
@@ -61,7 +61,6 @@ class RunbookStepAdmin(SimpleHistoryAdmin, ModelAdmin):
     list_filter = ("kind", "is_active")
     list_filter_submit = True
     search_fields = ("name", "hint")
-    prepopulated_fields = {"slug": ("name",)}
     actions = None
 
     @admin.display(description="Takes", ordering="minutes")
@@ -72,11 +71,11 @@ class RunbookStepAdmin(SimpleHistoryAdmin, ModelAdmin):
         return ("slug",) if obj else ()
 
     def get_prepopulated_fields(self, request: Any, obj: RunbookStep | None = None) -> dict[str, Any]:
-        return {} if obj else self.prepopulated_fields
+        return {} if obj else {"slug": ("name",)}
 
 
 @admin.register(Tool)
-class ToolAdmin(SimpleHistoryAdmin, ModelAdmin):
+class ToolAdmin(PastsAdmin, ModelAdmin):
     form = ToolForm
     list_display = ("name", "kind", "component", "is_active")
     list_filter = ("kind", "is_active")

@@ -10,11 +10,11 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest
-from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminURLInputWidget
 
+from notifications.admin.pasts import PastsAdmin
 from notifications.models import Brand, Topic
 from notifications.validators import one_line, prose
 
@@ -82,18 +82,20 @@ class BrandForm(BrandModelForm):
 
 
 @admin.register(Brand)
-class BrandAdmin(SimpleHistoryAdmin, ModelAdmin):
+class BrandAdmin(PastsAdmin, ModelAdmin):
     form = BrandForm
     list_display = ["name", "sender", "support_email", "default"]
     search_fields = ["name", "slug"]
     formfield_overrides = {models.URLField: {"assume_scheme": "https", "widget": UnfoldAdminURLInputWidget}}
-    prepopulated_fields = {"slug": ["name"]}
     fieldsets = [
         (None, {"fields": ["name", "slug", "is_default"]}),
         ("Mail", {"fields": ["sender_name", "sender_email", "subject_pattern", "signature"]}),
         ("Where people reach you", {"fields": ["support_email", "support_url", "security_email"]}),
         ("Tone", {"fields": ["apologise", "publish_causes"]}),
     ]
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Brand | None = None) -> dict[str, Any]:
+        return {} if obj else {"slug": ["name"]}
 
     @display(description="Sender", ordering="sender_email")
     def sender(self, brand: Brand) -> str:

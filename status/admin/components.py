@@ -10,17 +10,18 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
+from notifications.admin.pasts import PastsAdmin
 from notifications.validators import one_line
 from status import components
 from status.enums import Level
 from status.models import Component, Group, Impact
+from status.models.components import ComponentQuerySet
 
 if TYPE_CHECKING:
     ComponentModelForm = forms.ModelForm[Component]
@@ -78,7 +79,7 @@ class ShownFilter(DropdownFilter):
 
 
 @admin.register(Component)
-class ComponentAdmin(SimpleHistoryAdmin, ModelAdmin):
+class ComponentAdmin(PastsAdmin, ModelAdmin):
     """Add, edit, archive. Deleting is offered only while nobody knows the component."""
 
     form = ComponentForm
@@ -121,10 +122,10 @@ class ComponentAdmin(SimpleHistoryAdmin, ModelAdmin):
         components.remove(obj, at=timezone.now())
 
     def has_archive_permission(self, request: HttpRequest, object_id: str) -> bool:
-        return self._may_change(request) and Component.objects.shown().filter(pk=object_id).exists()
+        return self._may_change(request) and _named(object_id).shown().exists()
 
     def has_restore_permission(self, request: HttpRequest, object_id: str) -> bool:
-        return self._may_change(request) and Component.objects.filter(pk=object_id, archived_at__isnull=False).exists()
+        return self._may_change(request) and _named(object_id).filter(archived_at__isnull=False).exists()
 
     def _may_change(self, request: HttpRequest) -> bool:
         return bool(self.has_change_permission(request))
@@ -203,3 +204,8 @@ class GroupAdmin(ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
         for group in queryset:
             components.remove_group(group, at=timezone.now())
+
+
+def _named(object_id: str) -> ComponentQuerySet:
+    """The component of an address; none where the address holds nonsense."""
+    return Component.objects.filter(pk=object_id) if object_id.isdecimal() else Component.objects.none()
