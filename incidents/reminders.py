@@ -6,11 +6,13 @@ obligation in the transaction that writes the letter. What is broken by then is 
 
 from __future__ import annotations
 
+import calendar
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -38,6 +40,8 @@ SHORTEST = timedelta(minutes=5)
 _MOST = 10_000
 #: So many stand in one letter; the others are counted.
 _LISTED = 10
+#: Asked of each of thousands.
+_LABELS = {kind.value: str(kind.label) for kind in DutyKind}
 _BUTTONS = {
     "acknowledge": "Acknowledge it",
     "update": "Post the update",
@@ -45,6 +49,19 @@ _BUTTONS = {
     "resolve": "Resolve it",
     BY_HAND: "Open it",
 }
+
+
+class Owed(NamedTuple):
+    """What is read of an obligation: there may be thousands, and rows of their own would cost half of the sweep."""
+
+    pk: int
+    kind: str
+    owner_role: str
+    opened_at: datetime
+    due_at: datetime
+    limit_at: datetime
+    incident_id: int | None
+    maintenance_id: int | None
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ class Thing:
 class Notice:
     """Something to tell one person about one obligation."""
 
-    row: Obligation
+    row: Owed
     thing: Thing
     broken: bool
 
@@ -82,9 +99,7 @@ class Notice:
     @property
     def words(self) -> str:
         """``First public update: due at 03:15 UTC, broken since 03:30 UTC.``"""
-        assert self.row.due_at is not None
-        assert self.row.limit_at is not None
-        due = f"{self.row.get_kind_display()}: due at {_moment(self.row.due_at)}"
+        due = f"{_LABELS[self.row.kind]}: due at {_moment(self.row.due_at)}"
         if self.broken:
             return f"{due}, broken since {_moment(self.row.limit_at)}."
         return f"{due}." if self.row.limit_at == self.row.due_at else f"{due}, broken at {_moment(self.row.limit_at)}."
@@ -113,7 +128,6 @@ class Notice:
 
     @property
     def urgency(self) -> tuple[bool, datetime, int]:
-        assert self.row.due_at is not None
         return not self.broken, self.row.due_at, self.row.pk
 
 
@@ -138,7 +152,7 @@ def untold(at: datetime) -> QuerySet[Obligation]:
     return Obligation.objects.open().filter(broken | due, due_at__lte=at + LEAD, broken_at__isnull=True)
 
 
-def lead(row: Obligation) -> timedelta:
+def lead(row: Owed | Obligation) -> timedelta:
     """How long before it is due it is reminded of."""
     if row.due_at is None:
         return timedelta()
@@ -173,15 +187,14 @@ def _claim(at: datetime) -> list[Notice]:
 
     Incidents are locked before their obligations, as every act does it.
     """
-    some = list(untold(at).order_by("due_at", "pk").values_list("pk", "incident", "maintenance")[:_MOST])
-    things = _incidents({incident for _, incident, _ in some if incident})
-    works = _maintenances({work for _, _, work in some if work})
-    rows = untold(at).filter(pk__in=[pk for pk, _, _ in some]).select_for_update(skip_locked=True)
+    some = list(untold(at).order_by("due_at", "pk").values_list("incident", "maintenance")[:_MOST])
+    things = _incidents({incident for incident, _ in some if incident})
+    works = _maintenances({work for _, work in some if work})
+    theirs = Q(incident__in=list(things)) | Q(maintenance__in=list(works))
+    rows = untold(at).filter(theirs).order_by("due_at", "pk").select_for_update(skip_locked=True)
     found = []
-    for row in rows:
+    for row in map(Owed._make, rows.values_list(*Owed._fields)[:_MOST]):
         thing = things.get(row.incident_id or 0) or works.get(row.maintenance_id or 0)
-        assert row.limit_at is not None
-        assert row.due_at is not None
         if thing and (row.limit_at < at or row.due_at - lead(row) <= at):
             found.append(Notice(row, thing, broken=row.limit_at < at))
     return found
@@ -228,7 +241,7 @@ def _reached(notices: Sequence[Notice]) -> list[tuple[Notice, Reach | None]]:
 
 def _write(to: Reach, notices: Sequence[Notice], brand: Brand, at: datetime) -> None:
     """One letter to one person, most urgent first."""
-    last = max(notice.row.limit_at or at for notice in notices)
+    last = max(notice.row.limit_at for notice in notices)
     life = colleagues.LIFE
     if not any(notice.broken for notice in notices):
         life = max(SHORTEST, min(life, last - at))
@@ -261,7 +274,7 @@ def _heading(notices: Sequence[Notice]) -> str:
     broken = sum(notice.broken for notice in notices)
     soon = len(notices) - broken
     if len(notices) == 1:
-        what = f"{notices[0].row.get_kind_display()}, {notices[0].thing.reference}"
+        what = f"{_LABELS[notices[0].row.kind]}, {notices[0].thing.reference}"
         return f"Broken: {what}" if broken else f"Due soon: {what}"
     said = [f"{count} {words}" for count, words in ((broken, "broken"), (soon, "due soon")) if count]
     return f"What you owe: {', '.join(said)}"
@@ -297,7 +310,7 @@ def _entries(reached: Sequence[tuple[Notice, Reach | None]], at: datetime) -> It
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%H:%M} UTC on {at.day} {at:%B}"
+    return f"{at.hour:02}:{at.minute:02} UTC on {at.day} {calendar.month_name[at.month]}"
 
 
 def _url(name: str, *args: object) -> str:

@@ -17,7 +17,7 @@ from django.db.models import Case, Exists, OuterRef, Value, When
 
 from notifications import bell
 from notifications.compiler import LANGUAGES, compile_mail
-from notifications.enums import LETTER_POOLS, PHONES, UNSENT, Channel, Doubt, Fate, Kind, Pool
+from notifications.enums import LETTER_POOLS, LETTERS, PHONES, UNSENT, Channel, Doubt, Fate, Kind, Pool
 from notifications.models import Announcement, Brand, Delivery, Topic
 from notifications.stories import Digest, Letter, Line, Story
 from notifications.texts import compile_text
@@ -265,6 +265,7 @@ def _write(announcement: Announcement, channel: Channel = Channel.EMAIL) -> None
     if channel in PHONES:
         compile_text(announcement, channel)
     else:
-        for language in LANGUAGES:
+        # Who is written to by address has chosen no language: all letters are read in the first.
+        for language in LANGUAGES[:1] if announcement.kind in LETTERS else LANGUAGES:
             compile_mail(announcement, language)
     announcement.save(force_insert=True)
