@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,31 +11,21 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.functional import cached_property
 
-from incidents import letters, phrases
+from incidents import clock, letters, phrases
 from incidents.models import Severity, UpdateTemplate
-from incidents.words import (
-    PLACEHOLDERS,
-    Facts,
-    check_filled,
-    check_voice,
-    fill,
-    find_placeholders,
-    without_placeholders,
-)
+from incidents.words import PLACEHOLDERS, Facts, fill, find_placeholders
 from notifications.compiler import LANGUAGES
-from notifications.lint import problems_in
 from notifications.outbox import Story
-from notifications.validators import prose
 from status import publishing
 from status.enums import OPEN_PHASES, Level, Phase
-from status.markup import check_links
 from status.models import Component
 from status.publishing import CHAT_LENGTH, SMS_LENGTH, Draft
 
 from .base import words
 from .moments import Moment
+from .proofreading import Proofread
 from .severities import cadence, day_of_review, owed_review
-from .translating import BLANK, BLANKS, DATE, OTHERS, Translating, blank_field, fields_of_words, longest_of
+from .translating import BLANKS, DATE, OTHERS, blank_field
 
 #: Placeholders that other fields fill, with what is asked for there.
 FED = {
@@ -51,7 +41,7 @@ CHIPS = (15, 30, 60)
 AT, NONE = "at", "none"
 
 
-class ComposerForm(Translating):
+class ComposerForm(Proofread):
     """Words for the public, with everything that fills them.
 
     ``templates`` are what may be chosen from; ``level`` is the severity whose cadence is promised
@@ -60,6 +50,7 @@ class ComposerForm(Translating):
 
     phases: tuple[Phase, ...] = OPEN_PHASES
     promises = True
+    fed = FED
 
     template = forms.ModelChoiceField(UpdateTemplate.objects.none(), required=False, label="Start from")
     body = words("Words for the public", rows=9, required=False)
@@ -130,11 +121,6 @@ class ComposerForm(Translating):
                 if template.phase == phase:
                     return template
         return None
-
-    @property
-    def offers(self) -> list[phrases.Offer]:
-        """The templates, for the page."""
-        return phrases.offers(self.templates)
 
     # --- what is known ---
 
@@ -225,10 +211,14 @@ class ComposerForm(Translating):
         cleaned = super().clean()
         if self.speaks:
             self._check_promise(cleaned)
-            self._check_words(cleaned)
+            self.check_words(cleaned)
         return cleaned
 
     def _check_promise(self, cleaned: Mapping[str, Any]) -> None:
+        if cleaned.get("promise") == NONE and self.ranked and clock.must_promise(self.ranked):
+            self.add_error(
+                "promise", f"Under {self.ranked} each update promises when the next one comes. Choose a time."
+            )
         if cleaned.get("promise") != AT or "promise_at" in self.errors:
             return
         if cleaned.get("promise_at") is None:
@@ -236,88 +226,16 @@ class ComposerForm(Translating):
         elif cleaned["promise_at"] <= self.at:
             self.add_error("promise_at", "This is in the past. A promise lies ahead.")
 
-    def _check_words(self, cleaned: Mapping[str, Any]) -> None:
-        draft = self.draft()
-        if "body" in cleaned and not draft.body:
-            self.add_error("body", ValidationError("Say something: these words are what customers read.", "required"))
+    def check_words(self, cleaned: Mapping[str, Any]) -> None:
         if self.asks_to_write and "own_letter" in cleaned and not self.letter:
             self.add_error(
                 "own_letter", ValidationError("Say what it means for them, or write no letters.", "required")
             )
-        self.check_languages(cleaned)
-        self._check_blanks()
-        said = {name: text for name, text in self._texts(draft).items() if name in cleaned}
-        for name, text in said.items():
-            self._check_text(name, text)
-        self._check_sendable(said)
+        super().check_words(cleaned)
 
-    def _texts(self, draft: Draft) -> dict[str, str]:
-        """Everything that is told, by the field it comes from."""
+    def texts(self, draft: Draft) -> dict[str, str]:
         # Each customer's own components fill the rest of a letter.
-        found = {"body": draft.body, "sms": draft.sms, "chat": draft.chat}
-        found["own_letter"] = fill(self.letter, {letters.OWN: "…"})
-        for language, said in draft.translations.items():
-            found |= zip(fields_of_words(language), (said.body, said.sms, said.chat), strict=True)
-        return found
-
-    def _check_blanks(self) -> None:
-        """What is wrong with a blank is said there, not at the words that it fills."""
-        for name in self._blanks():
-            text = self.text(name)
-            self._try(name, check_links, text)
-            if self.brand:
-                self._try(name, check_voice, text, self.brand)
-
-    def _blanks(self) -> list[str]:
-        """Names of the fields for blanks that are filled."""
-        return [name for name in self.fields if name.startswith("blank_") and self.text(name)]
-
-    def _check_text(self, name: str, text: str) -> None:
-        try:
-            prose(text)
-            if not name.startswith(("sms", "chat")):
-                # Text messages and rooms are plain: only what is rendered can lose a target.
-                check_links(text)
-            if self.brand and text:
-                # As written: causes have a placeholder. What blanks say is complained about there.
-                check_voice(self.text(name), self.brand)
-            check_filled(self._without_named(fill(text, dict.fromkeys(self.later, "…"))))
-        except ValidationError as refused:
-            self.add_error(name, refused)
-        if len(text) > longest_of(name):
-            words_ = f"With everything filled in this has {len(text):,} characters; {longest_of(name):,} fit."
-            self.add_error(name, ValidationError(words_, "too_long"))
-
-    def _try(self, name: str, check: Callable[..., None], *args: object) -> None:
-        try:
-            check(*args)
-        except ValidationError as refused:
-            self.add_error(name, refused)
-
-    def _without_named(self, text: str) -> str:
-        """The text without those placeholders that were complained about where they can be filled."""
-        for left in sorted(find_placeholders(text)):
-            field, ask = (f"blank_{left}", BLANK) if left in BLANKS else FED.get(left, ("", ""))
-            if field not in self.fields:
-                continue
-            if field not in self.errors and not (field == "promise" and "promise_at" in self.errors):
-                self.add_error(field, ValidationError(ask.format(f"{{{{{left}}}}}"), "placeholder_left"))
-            text = fill(text, {left: "…"})
-        return text
-
-    def _check_sendable(self, said: Mapping[str, str]) -> None:
-        """What R-111 refuses, at the field it stands in: of blanks and title there, not where they are put in too."""
-        if self.brand is None:
-            return
-        sources = {name: self.text(name) for name in self._blanks()} | {"title": str(self.facts.title)}
-        texts = sources | {name: without_placeholders(text) for name, text in said.items()}
-        blamed: set[str] = set()
-        for name, problems in problems_in(self.brand, texts).items():
-            field = name if name in self.fields else "body"
-            for problem in problems:
-                if name in sources or problem not in blamed:
-                    self.add_error(field, ValidationError(problem, "unsendable"))
-            blamed |= set(problems) if name in sources else set()
+        return super().texts(draft) | {"own_letter": fill(self.letter, {letters.OWN: "…"})}
 
     def selves(self) -> list[str]:
         """Names of the placeholders that this form fills by itself, for its own explanation."""

@@ -85,9 +85,13 @@ class Tongue:
 
 
 class Translating(TellingForm):
-    """Fields for every language of ``OTHERS``, and what becomes of them."""
+    """Fields for every language of ``OTHERS``, and what becomes of them.
+
+    ``typed`` are the placeholders that only a person can put into another language, with what they stand for.
+    """
 
     templates: list[UpdateTemplate]
+    typed: Mapping[str, str] = BLANKS
 
     def as_values(self, language: str = LANGUAGES[0]) -> dict[str, str]:
         """Everything that fills a placeholder in a language. Each form knows facts of its own."""
@@ -107,15 +111,20 @@ class Translating(TellingForm):
             self.fields[f"checked_{language}"] = forms.BooleanField(
                 label="I checked it: it says the same as the original", required=False
             )
-            for blank, label in BLANKS.items():
+            for blank, label in self.typed.items():
                 self.fields[f"blank_{blank}_{language}"] = blank_field(blank, f"{label}, in {name}")
             for field in [field for field in self.fields if field.endswith(f"_{language}")]:
                 self.fields[field].widget.attrs["lang"] = language
 
     @cached_property
     def starts(self) -> dict[int, dict[str, str]]:
-        """What choosing each template writes, by its id."""
+        """What choosing each template writes, by its id; 0: words of our own, which need no template."""
         return {template.pk: phrases.start(template, OTHERS) for template in self.templates}
+
+    @property
+    def offers(self) -> list[phrases.Offer]:
+        """The templates, for the page."""
+        return phrases.offers(self.templates)
 
     def text(self, name: str) -> str:
         """What stands in a field of words, with plain line ends."""
@@ -173,7 +182,7 @@ class Translating(TellingForm):
             return True
         if any(self.text(name) and not self.is_offered(name) for name in fields_of_words(language)):
             return True
-        blanks = (f"blank_{blank}_{language}" for blank in BLANKS)
+        blanks = (f"blank_{blank}_{language}" for blank in self.typed)
         return any(self.text(name) not in ("", self.initial.get(name, "")) for name in blanks)
 
     @property
@@ -184,7 +193,7 @@ class Translating(TellingForm):
     def _tongue(self, language: str) -> Tongue:
         body, sms, chat = (self[name] for name in fields_of_words(language))
         asked = find_placeholders(" ".join(str(field.value() or "") for field in (body, sms, chat)))
-        blanks = [(blank, self[f"blank_{blank}_{language}"]) for blank in BLANKS]
+        blanks = [(blank, self[f"blank_{blank}_{language}"]) for blank in self.typed]
         return Tongue(
             language,
             name_of(language),
@@ -208,8 +217,16 @@ class Translating(TellingForm):
 
     def _ask_for(self, missing: frozenset[str], language: str) -> None:
         for name in sorted(missing):
-            field = f"blank_{name}_{language}" if name in BLANKS else f"body_{language}"
+            field = f"blank_{name}_{language}" if name in self.typed else f"body_{language}"
             self.add_error(field, ValidationError(BLANK.format(f"{{{{{name}}}}}"), "placeholder_left"))
+
+
+def own_words(words_: Mapping[str, str]) -> dict[str, str]:
+    """Words of our own by language, as ``phrases.start`` has those of a template; phones and rooms read the same."""
+    found = {"body": words_.get(LANGUAGES[0], ""), "sms": "", "chat": ""}
+    for language in OTHERS:
+        found |= dict.fromkeys(fields_of_words(language), "") | {f"body_{language}": words_.get(language, "")}
+    return found
 
 
 def fields_of_words(language: str) -> tuple[str, str, str]:
