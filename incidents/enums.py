@@ -64,6 +64,7 @@ class Verb(TextChoices):
     INFORMED = "informed", "Informed"
     OVERRODE = "overrode", "Warning overridden"
     WAIVED = "waived", "Obligation waived"
+    DONE = "done", "Obligation marked as done"
     REMINDED = "reminded", "Reminded"
     BROKEN = "broken", "Obligation broken"
 

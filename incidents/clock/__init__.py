@@ -6,8 +6,8 @@ Nobody else writes these rows, but for ``incidents.reminders``, which notes whom
 """
 
 from .book import Change, close_out, compare, drop, meet, open_duties, replan, replan_times, waive
-from .due import Due, calendar_of, owed, review_owed
-from .kinds import AFTERWARDS, BY_HAND, LONG, MEETS, PUBLIC, REPEATING, UNTIL_MITIGATED, UPKEEP, WHILE_OPEN
+from .due import Due, calendar_of, must_promise, owed, review_owed
+from .kinds import AFTERWARDS, BY_HAND, LONG, MEETS, ONLY_BY_ACT, PUBLIC, REPEATING, UNTIL_MITIGATED, UPKEEP, WHILE_OPEN
 from .upkeep import drop_maintenance, meet_maintenance, open_maintenance_duties
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "BY_HAND",
     "LONG",
     "MEETS",
+    "ONLY_BY_ACT",
     "PUBLIC",
     "REPEATING",
     "UNTIL_MITIGATED",
@@ -29,6 +30,7 @@ __all__ = [
     "drop_maintenance",
     "meet",
     "meet_maintenance",
+    "must_promise",
     "open_duties",
     "open_maintenance_duties",
     "owed",

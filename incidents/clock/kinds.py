@@ -36,3 +36,5 @@ MEETS: dict[DutyKind, str] = {
     DutyKind.RESOLVE: "resolve",
 }
 BY_HAND = "met"
+#: Nobody can say that these are done without doing them; a customer may be called instead of written to.
+ONLY_BY_ACT = tuple(kind for kind in MEETS if kind != DutyKind.ENTERPRISE_LETTERS)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 from django import forms
 
+from incidents import clock
 from incidents.models import Incident, Obligation
 
 from .base import ActForm, words
@@ -15,8 +17,8 @@ from .base import ActForm, words
 class Owed(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic to the checker only
     """Something the incident owes now."""
 
-    def __init__(self, incident: Incident | None) -> None:
-        rows = incident.obligations.open() if incident else Obligation.objects.none()
+    def __init__(self, incident: Incident | None, but: Collection[str] = ()) -> None:
+        rows = incident.obligations.open().exclude(kind__in=but) if incident else Obligation.objects.none()
         super().__init__(
             rows,
             label="What is owed",
@@ -37,10 +39,12 @@ class OwedForm(ActForm):
     """Something owed, chosen from what is."""
 
     part = "admin/incidents/incident/owed.html"
+    #: Kinds that are not offered.
+    but: Collection[str] = ()
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident | None = None, **options: Any) -> None:
         super().__init__(data, at=at, incident=incident, **options)
-        self.fields["obligation"] = Owed(incident)
+        self.fields["obligation"] = Owed(incident, self.but)
 
 
 class WaiveForm(OwedForm):
@@ -48,4 +52,5 @@ class WaiveForm(OwedForm):
 
 
 class MetForm(OwedForm):
+    but = clock.ONLY_BY_ACT
     words = words("What was done, and by whom", longest=1000, error_messages={"required": "Say what was done."})

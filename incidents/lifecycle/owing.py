@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from incidents import clock, timeline
-from incidents.enums import OPEN, DutyKind, Verb
+from incidents.enums import DutyKind, Verb
 from incidents.models import Incident, Obligation
 from incidents.moves import UNSEEN, Ask, NotAllowed, take
 
@@ -44,16 +44,15 @@ def mark_met(
 ) -> Incident:
     """Say that something owed is done, where the house does not see it by itself: somebody was called, met, written to.
 
-    Kept or late is judged by ``at``, the moment it is said.
+    Kept or late is judged by ``at``, the moment it is said. Raises NotAllowed for what an act of its own meets.
     """
     incident = take(incident, ask)
+    if kind in clock.ONLY_BY_ACT:
+        raise NotAllowed(f"{kind.label} is met by doing it here, not by saying that it is done.")
     if not incident.obligations.open().filter(kind=kind).exists():
         raise NotAllowed(f"{kind.label} is not owed any more.")
     clock.meet(incident, kind, by=by, at=at, remark=words)
     said = f"{kind.label}: done. {words}".strip()
-    timeline.record(incident, Verb.DECIDED, by=by, at=at, words=said, token=ask.token, kind=kind.value)
-    if incident.state in OPEN:
-        # What was decided is news for colleagues, as after every decision.
-        clock.meet(incident, DutyKind.INTERNAL_UPDATE, by=by, at=at)
-        clock.open_duties(incident, at=at)
+    timeline.record(incident, Verb.DONE, by=by, at=at, words=said, token=ask.token, kind=kind.value)
+    clock.open_duties(incident, at=at)
     return incident
