@@ -15,7 +15,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-services browser check bench drills words lock \
+.PHONY: help setup demo test test-services browser check bench drills properties words lock \
 	check-style check-format check-types check-layers check-migrations check-system check-templates
 
 help: ## List the commands
@@ -43,6 +43,9 @@ browser: setup ## The flow test, and the page read closely, in a real headless C
 
 drills: setup ## Break things on purpose and count what was lost; one line per drill
 	@$(PY) -m tests.services $(PY) -m tests.drills $(ARGS)
+
+properties: setup ## Thousands of random nights after which page, ledger, obligations and timeline must agree
+	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=properties tests/incidents/test_lifecycle_properties.py $(ARGS)
 
 bench: setup ## Measure page and fan-out beside their references; one line per figure
 	@$(PY) -m tests.services $(PY) -m tests.bench $(ARGS)
