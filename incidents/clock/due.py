@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from django.db.models import prefetch_related_objects
+
 from incidents import workhours
 from incidents.enums import OPEN, Condition, DutyKind, Publicity, Start, State, Tie, Verb
 from incidents.models import Duty, Incident, PolicyVersion, Severity
@@ -15,7 +17,7 @@ from .kinds import AFTERWARDS, LONG, PUBLIC, REPEATING, WHILE_OPEN
 #: Nothing is owed for what was no incident, or goes on under another one.
 _VOID = (State.FALSE_ALARM, State.MERGED)
 #: Their clocks start again when the incident comes back.
-_ANEW = (DutyKind.ESCALATE, DutyKind.ENTERPRISE_LETTERS, DutyKind.RESOLVE)
+_ANEW = (DutyKind.FIRST_UPDATE, DutyKind.ESCALATE, DutyKind.ENTERPRISE_LETTERS, DutyKind.RESOLVE)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -105,6 +107,14 @@ def review_owed(incident: Incident, severity: Severity, *, over: datetime) -> Du
     holds, calendar = holding(incident, duties, over=over), calendar_of(severity.version)
     found = [_due(duty, over, calendar) for duty in duties if duty.condition in holds]
     return min(found, key=lambda due: due.urgency).duty if found else None
+
+
+def must_promise(severity: Severity) -> bool:
+    """Whether each public update has to say when the next one comes: the level's only cadence is a promise (R-107)."""
+    # Kept with the level: whoever publishes opens duties afterwards.
+    prefetch_related_objects([severity], "duties")
+    duties = [duty for duty in severity.duties.all() if duty.kind == DutyKind.PUBLIC_UPDATE]
+    return any(duty.amount is None and not _is_hushed(severity, duty) for duty in duties)
 
 
 def is_spent(incident: Incident, kind: DutyKind) -> bool:

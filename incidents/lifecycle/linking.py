@@ -56,7 +56,10 @@ def link(
 
 @transaction.atomic
 def unlink(incident: Incident, other: Incident, *, by: User | None, at: datetime, ask: Ask = UNSEEN) -> Incident:
-    """They have nothing to do with each other. A merged duplicate stays tied to what it goes on under."""
+    """They have nothing to do with each other. A merged duplicate stays tied to what it goes on under.
+
+    What was owed only because it was a repeat is owed no more (R-103).
+    """
     incident, other = _take_both(incident, other, ask)
     tied = IncidentLink.objects.filter(incident=incident, other=other).first()
     if tied is None:
@@ -67,6 +70,7 @@ def unlink(incident: Incident, other: Incident, *, by: User | None, at: datetime
     facts: dict[str, Any] = {"tie": tied.tie}
     timeline.record(incident, Verb.UNLINKED, by=by, at=at, token=ask.token, other=told_in(incident, other), **facts)
     timeline.record(other, Verb.UNLINKED, by=by, at=at, by_other=told_in(other, incident), **facts)
+    clock.open_duties(incident, at=at)
     return incident
 
 

@@ -106,6 +106,8 @@ def publish(
     token: UUID | None = None,
 ) -> None:
     """Write the words into the public book, and into the timeline that they were said."""
+    if draft.next_update_by is None and clock.must_promise(incident.severity):
+        raise NotAllowed(f"Under {incident.severity} each public update promises when the next one comes.")
     channels = ways_of(incident, channels)
     marks = _held_then(incident, levels)
     weigh(incident, guard.before_publishing(incident.severity, incident.state, marks), override, by=by, at=at)

@@ -59,7 +59,17 @@ def test_r107_where_only_the_promise_is_owed_it_is_owed() -> None:
     severity = scene.severity("SEV1", duties=[as_promised])
     promised = scene.incident(severity=severity, draft=scene.draft(next_update_by=NIGHT + minutes(45)))
     assert waiting(promised) == {DutyKind.PUBLIC_UPDATE: NIGHT + minutes(45)}
-    assert waiting(scene.incident(severity=severity)) == {}
+
+
+def test_r107_where_each_update_promises_the_next_one_words_without_a_promise_do_not_go_out() -> None:
+    as_promised = {"kind": DutyKind.PUBLIC_UPDATE, "repeats": True, "starts_from": Start.LAST_UPDATE}
+    severity = scene.severity("SEV1", duties=[as_promised])
+    with pytest.raises(lifecycle.NotAllowed, match="promises when the next one comes"):
+        scene.incident(severity=severity)
+    assert not Incident.objects.exists()
+    inside = scene.incident(severity=severity, public=False)
+    with pytest.raises(lifecycle.NotAllowed, match="promises when the next one comes"):
+        lifecycle.post_update(inside, scene.draft(), levels={scene.component(): Level.MAJOR}, by=None, at=NIGHT)
 
 
 def test_an_internal_cadence_runs_from_note_to_note() -> None:
@@ -111,6 +121,15 @@ def test_reopening_takes_the_review_back_and_owes_the_resolution_again() -> None
         # "Resolve within" is counted from the reopening.
         DutyKind.RESOLVE: NIGHT + minutes(20) + timedelta(hours=4),
     }
+
+
+def test_what_was_never_public_owes_its_first_update_anew_when_it_is_reopened() -> None:
+    """A night that is over does not break the next one before it began."""
+    incident = scene.incident(public=False)
+    back = NIGHT + timedelta(days=2)
+    lifecycle.resolve(incident, body="Over.", by=None, at=NIGHT + minutes(10))
+    lifecycle.reopen(incident, scene.draft(), levels={}, by=None, at=back)
+    assert waiting(incident)[DutyKind.FIRST_UPDATE] == back + minutes(15)
 
 
 def test_r109_a_new_severity_is_compared_before_and_planned_after() -> None:

@@ -11,7 +11,7 @@ import time_machine
 from django.db import connection, connections
 from django.test import Client
 
-from incidents.enums import Origin, Publicity, State
+from incidents.enums import DutyKind, Origin, Publicity, Start, State
 from incidents.models import Incident, Policy, Severity, TimelineEntry, UpdateTemplate
 from notifications.models import Announcement, Brand
 from status.enums import Level, Phase
@@ -276,6 +276,17 @@ def test_no_fixed_time_is_a_promise_too(ann: Client) -> None:
     """R-1301: the public is told that there is none."""
     ann.post(ADD, full(ann, promise="none", body="We look into it."))
     assert Notice.objects.get().next_update_by is None
+
+
+def test_r107_where_the_policy_asks_for_a_promise_no_fixed_time_is_refused_at_its_field(ann: Client) -> None:
+    as_promised = {"kind": DutyKind.PUBLIC_UPDATE, "repeats": True, "starts_from": Start.LAST_UPDATE}
+    level = scene.severity("SEV1", duties=[as_promised])
+    response = ann.post(ADD, full(ann, severity=str(level.pk), promise="none", body="We look into it."))
+    assert desk.mistakes(response) == {
+        "promise": ["Under SEV1 each update promises when the next one comes. Choose a time."]
+    }
+    ann.post(ADD, full(ann, severity=str(level.pk), promise="30", body="We look into it."))
+    assert Notice.objects.get().next_update_by == NOW + minutes(30)
 
 
 def test_publishing_without_a_component_is_allowed_and_warned(ann: Client) -> None:

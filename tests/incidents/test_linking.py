@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from incidents import lifecycle
-from incidents.enums import State, Tie, Verb
+from incidents.enums import Condition, DutyKind, Start, State, Tie, Unit, Verb
 from incidents.models import Incident, IncidentLink
 from notifications.models import Announcement, Brand
 from status import ledger
@@ -33,6 +33,23 @@ def test_r212_a_link_stands_in_both_timelines_and_can_be_taken_back() -> None:
     lifecycle.unlink(second, first, by=ann, at=LATER)
     assert IncidentLink.objects.count() == 0
     assert [last(one).verb for one in (second, first)] == [Verb.UNLINKED, Verb.UNLINKED]
+
+
+def test_r103_what_turns_out_to_be_no_repeat_owes_no_review_any_more() -> None:
+    review = {
+        "kind": DutyKind.REVIEW_PUBLISHED,
+        "amount": 7,
+        "unit": Unit.DAYS,
+        "starts_from": Start.RESOLVED,
+        "condition": Condition.REPEAT,
+    }
+    severity = scene.severity(duties=[review])
+    first, second = scene.incident(severity=severity), scene.incident(severity=severity)
+    lifecycle.link(second, first, Tie.REPEAT, by=None, at=LATER)
+    lifecycle.resolve(second, body="Over.", by=None, at=LATER, override="The other one goes on.")
+    assert [row.kind for row in second.obligations.open()] == [DutyKind.REVIEW_PUBLISHED]
+    lifecycle.unlink(second, first, by=None, at=LATER)
+    assert not second.obligations.open().exists()
 
 
 def test_what_cannot_be_linked() -> None:
