@@ -135,6 +135,11 @@ def find(typed: str) -> tuple[list[Customer], bool]:
     return found[:SHOWN], len(found) > SHOWN
 
 
+def by_reference(reference: str) -> QuerySet[Customer]:
+    """The customer that an address names, if any. No reference holds a NUL, and PostgreSQL refuses to look for one."""
+    return Customer.objects.none() if "\x00" in reference else Customer.objects.filter(reference=reference)
+
+
 def affected(customer: Customer, *, user: AbstractBaseUser | AnonymousUser, at: datetime) -> Affected:
     """All about one customer at ``at`` (UTC), as far as ``user`` may know. The same queries whatever the sizes."""
     components, assumed = _used(customer)

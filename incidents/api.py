@@ -15,13 +15,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from incidents import answers, assistant, reports
-from incidents.affected import Affected, Heard, Trouble, affected
+from incidents.affected import Affected, Heard, Trouble, affected, by_reference
 from incidents.assistant import Candidate, Proposal
 from incidents.enums import DutyKind, Fact
 from incidents.models import Policy, Severity
 from incidents.reports import PeriodError, Tally
 from incidents.severities import SeverityError, parse
-from notifications.models import Customer
 from status.enums import Level
 from status.models import Component
 
@@ -36,6 +35,14 @@ class Holds(BasePermission):
         any_of: tuple[str, ...] = getattr(view, "any_of", ())
         one = not any_of or any(user.has_perm(name) for name in any_of)
         return one and user.has_perms(getattr(view, "needed", ()))
+
+
+class Nowhere(APIView):
+    """Any other address: 404, to people who work here; nobody else learns what there is."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise NotFound
 
 
 class SeverityProposals(APIView):
@@ -81,7 +88,7 @@ class CustomerAffected(APIView):
     needed = ("notifications.view_customer", "incidents.view_incident")
 
     def get(self, request: Request, reference: str) -> Response:
-        customer = get_object_or_404(Customer, reference=reference)
+        customer = get_object_or_404(by_reference(reference))
         return Response(_affected(affected(customer, user=request.user, at=timezone.now())))
 
 

@@ -60,7 +60,7 @@ def _by_rank(typed: str, policy: Policy | None, levels: list[Severity]) -> Sever
             "such as P1 or SEV-1."
         )
     for level in levels:
-        if level.rank == int(typed) and not level.is_maintenance:
+        if str(level.rank) == typed.lstrip("0") and not level.is_maintenance:
             return level
     raise _no_level(typed, policy, levels)
 

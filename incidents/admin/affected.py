@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from incidents import answers
-from incidents.affected import FEWEST, affected, find
+from incidents.affected import FEWEST, affected, by_reference, find
 from notifications.models import Customer
 
 #: Who may ask: what is shown is a customer's, and an incident's.
@@ -41,7 +41,7 @@ def search(request: HttpRequest) -> HttpResponse:
 def customer(request: HttpRequest, reference: str) -> HttpResponse:
     """The answer about one customer."""
     _refuse_strangers(request)
-    asked = get_object_or_404(Customer, reference=reference)
+    asked = get_object_or_404(by_reference(reference))
     found = affected(asked, user=request.user, at=timezone.now())
     may_see = request.user.has_perm("notifications.view_delivery")
     log = f"{reverse('admin:notifications_delivery_changelist')}?customer={asked.reference}" if may_see else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
@@ -21,7 +21,6 @@ from incidents.models import Incident
 #: Acts with a button in sight, and groups of acts that stand beside what they are about; the others are behind "More".
 COURSE = ("acknowledge", "update", "mitigate", "verify", "resolve", "severity", "reopen", "close")
 PLACES = ("people", "links", "findings")
-ONLY_POST = HttpResponse(status=HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "POST"})
 
 
 def context_of(request: HttpRequest, incident: Incident) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def earlier(request: HttpRequest, pk: int) -> HttpResponse:
 def pulse(request: HttpRequest, pk: int) -> HttpResponse:
     """I am here, with the form of ``act`` open or only looking; answers who else is, and whether anything changed."""
     if request.method != "POST":
-        return ONLY_POST
+        return HttpResponseNotAllowed(["POST"])
     incident, by, at = known(request, pk), person(request), timezone.now()
     presence.arrive(incident, by, request.POST.get("act", ""), at=at)
     return JsonResponse({"mark": presence.mark(incident), "others": presence.others(incident, by, at=at)})
@@ -73,7 +72,7 @@ def pulse(request: HttpRequest, pk: int) -> HttpResponse:
 def keep(request: HttpRequest, pk: int | None = None, slug: str = saved.DECLARE, update: str = "") -> HttpResponse:
     """Keep what is typed in a form, or forget it where the person says so."""
     if request.method != "POST":
-        return ONLY_POST
+        return HttpResponseNotAllowed(["POST"])
     by, incident = person(request), known(request, pk) if pk is not None else None
     if incident and slug not in DEEDS:
         raise Http404("There is no such act.")

@@ -191,3 +191,10 @@ def test_a_dialog_is_the_same_form_without_the_frame_and_a_conflict_stays_one(an
         "go": desk.screen_of(incident),
         "said": "INC-2026-0001 is mitigated: “Reopen” is not possible now.",
     }
+
+
+def test_s08_each_refusal_is_an_answer_of_its_own(ann: Client, ines: Client) -> None:
+    """One object for all would carry the cookies of one person to the next."""
+    url = f"/admin/incidents/incident/{scene.incident().pk}/pulse/"
+    first, second = ann.get(url), ines.get(url)
+    assert (first.status_code, first["Allow"], first is second) == (405, "POST", False)
