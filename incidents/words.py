@@ -67,6 +67,19 @@ LETTER_PLACEHOLDERS: dict[str, Placeholder] = PLACEHOLDERS | {
     "impact": Placeholder("What they use of the affected components, and how badly", Kind.COMPONENTS),
     "update": Placeholder("The words for the public"),
 }
+#: What words about planned work may hold instead (R-501).
+WORK_PLACEHOLDERS: dict[str, Placeholder] = {
+    "issue": Placeholder("Title of the work"),
+    "description": Placeholder("What changes, as it was planned"),
+    "rollback": Placeholder("The way back if something goes wrong"),
+    "impact": Placeholder("What goes under maintenance", Kind.COMPONENTS),
+    "started": Placeholder("When it is planned to start, or began", Kind.MOMENT),
+    "next_update": Placeholder("When it is planned to end", Kind.MOMENT),
+    "duration": Placeholder("How long it took", Kind.DURATION),
+    "brand": Placeholder("Who speaks"),
+    "support": Placeholder("Where customers reach you", Kind.ADDRESS),
+    "status_page": Placeholder("Where the status page is", Kind.ADDRESS),
+}
 #: What is known only once the incident is there; the act that declares it fills it in.
 LATER = frozenset({"reference"})
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)

@@ -13,7 +13,7 @@ from incidents.forms import TellingForm
 from incidents.forms.telling import Line
 from incidents.forms.translating import OTHERS, Translating, name_of
 from incidents.letters import Mailing
-from incidents.words import LETTER_PLACEHOLDERS
+from incidents.words import LETTER_PLACEHOLDERS, WORK_PLACEHOLDERS
 from notifications import compiler, texts
 from notifications.enums import Kind
 from notifications.lint import Unsendable
@@ -194,7 +194,7 @@ def _gap(match: re.Match[str]) -> str:
 
 def meaning_of(name: str) -> str:
     """What a placeholder stands for, in a few words."""
-    known = LETTER_PLACEHOLDERS.get(name)
+    known = LETTER_PLACEHOLDERS.get(name) or WORK_PLACEHOLDERS.get(name)
     meaning = known.meaning.split(";")[0] if known else name
     return meaning[:1].lower() + meaning[1:]
 

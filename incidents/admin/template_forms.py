@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from incidents.models import UpdateTemplate
 from notifications.compiler import LANGUAGES
 from notifications.lint import Unsendable, lint, problems_in
 from notifications.segments import Sms, plainly
-from status.enums import Level
+from status.enums import OPEN_PHASES, Level, Phase
 from status.markup import Words, check_links, render
 
 from .policy_forms import CleanText
@@ -49,6 +49,14 @@ _TYPED = {
         "resolution": "Wir haben der Datenbank mehr Verbindungen gegeben.",
     },
 }
+#: What is planned, as a person says it.
+_PLANNED = {
+    "en": {"description": "The database moves to a newer version.", "rollback": "We go back to the old version."},
+    "de": {
+        "description": "Die Datenbank bekommt eine neue Version.",
+        "rollback": "Wir kehren zur alten zurück.",
+    },
+}
 _REVIEW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
@@ -68,13 +76,19 @@ def sample_values(language: str) -> dict[str, str]:
     return _SAMPLE.as_values(language) | typed | {"postmortem_date": words.day(_REVIEW, language)}
 
 
+def sample_work_values(language: str) -> dict[str, str]:
+    """The same for a template of planned work."""
+    facts = replace(_SAMPLE, title="Upgrade of the database", levels=[("API", Level.MAINTENANCE.label)])
+    return facts.as_values(language) | _PLANNED.get(language, _PLANNED["en"])
+
+
 def samples(template: UpdateTemplate) -> list[Sample]:
     """A template and its translations as they would read. One query."""
     return [_sample(one) for one in (template, *template.translations.order_by("language"))]
 
 
 def _sample(template: UpdateTemplate) -> Sample:
-    values = sample_values(template.language)
+    values = (sample_work_values if _is_work(template.phase) else sample_values)(template.language)
     sms = words.fill(template.sms, values)
     chat = words.fill(template.chat, values)
     return Sample(
@@ -84,19 +98,33 @@ def _sample(template: UpdateTemplate) -> Sample:
 
 def reference() -> dict[str, Any]:
     """The table of placeholders: name, meaning, type, who fills it, and a sample in every language."""
-    filled = {language: sample_values(language) for language in LANGUAGES}
-    rows = [
-        {
-            "name": "{{" + name + "}}",
-            "meaning": one.meaning,
-            "kind": one.kind.value,
-            "by": "a person" if one.by_person else "the incident’s own facts",
-            "samples": [filled[language].get(name, "") for language in LANGUAGES],
-            "only_letters": name not in words.PLACEHOLDERS,
-        }
-        for name, one in words.LETTER_PLACEHOLDERS.items()
-    ]
-    return {"placeholders": rows, "languages": LANGUAGES}
+    about = {
+        "Incidents": (words.LETTER_PLACEHOLDERS, sample_values, "the incident’s own facts"),
+        "Planned work": (words.WORK_PLACEHOLDERS, sample_work_values, "the plan"),
+    }
+    return {
+        "placeholders": [
+            {"what": what, "rows": [_row(name, one, values, by) for name, one in known.items()]}
+            for what, (known, values, by) in about.items()
+        ],
+        "languages": LANGUAGES,
+    }
+
+
+def _row(name: str, one: words.Placeholder, values: Callable[[str], dict[str, str]], by: str) -> dict[str, Any]:
+    return {
+        "name": "{{" + name + "}}",
+        "meaning": one.meaning,
+        "kind": one.kind.value,
+        "by": "a person" if one.by_person else by,
+        "samples": [values(language).get(name, "") for language in LANGUAGES],
+        "only_letters": name in words.LETTER_PLACEHOLDERS.keys() - words.PLACEHOLDERS.keys(),
+    }
+
+
+def _is_work(phase: str) -> bool:
+    """Whether words of this phase are about planned work."""
+    return phase not in (*OPEN_PHASES, Phase.RESOLVED)
 
 
 class UpdateTemplateForm(CleanText):
@@ -186,6 +214,8 @@ class UpdateTemplateForm(CleanText):
 
     def _sound(self, name: str, known: Iterable[str] = words.PLACEHOLDERS) -> str:
         text: str = self.cleaned_data[name]
+        if _is_work(self.cleaned_data.get("phase", Phase.INVESTIGATING)):
+            known = words.WORK_PLACEHOLDERS
         words.check_known(text, known)
         try:
             lint([words.without_placeholders(text)])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -26,8 +28,9 @@ from incidents.models import Maintenance
 from incidents.moves import NotAllowed
 from notifications.lint import Unsendable
 
-#: Name of the button that shows something instead of acting.
-PREVIEW = "_preview"
+#: Names of the buttons that show something instead of acting.
+PREVIEW, FILL = "_preview", "_fill"
+Sent = TypeVar("Sent", bound=WorkForm)
 
 
 def plan(request: HttpRequest) -> HttpResponse:
@@ -38,8 +41,8 @@ def plan(request: HttpRequest) -> HttpResponse:
         return _show_plan(request, PlanForm(at=at, may_announce=may_announce))
     if done := _done_before(request):
         return redirect(url_of(done))
-    form = PlanForm(request.POST, at=at, may_announce=may_announce)
-    if not form.is_valid() or PREVIEW in request.POST:
+    form = _sent(request, partial(PlanForm, at=at, may_announce=may_announce))
+    if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
         return _show_plan(request, form)
     try:
         work = _plan(form, by, at)
@@ -80,8 +83,8 @@ def act(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
         return _start(request, deed, work, at)
     if done := _done_before(request):
         return redirect(url_of(done))
-    form = deed.form(request.POST, at=at, work=work, level=work.severity)
-    if not form.is_valid() or PREVIEW in request.POST:
+    form = _sent(request, partial(deed.form, at=at, work=work, level=work.severity))
+    if not form.is_valid() or PREVIEW in request.POST or FILL in request.POST:
         return _show(request, deed, work, form)
     try:
         deed.act(form, work, by, at)
@@ -169,6 +172,7 @@ def _page(request: HttpRequest, form: WorkForm, context: dict[str, Any]) -> Http
         "window": form.window,
         "planned_work": True,
         "lines": (shown and shown.lines) or form.lines(),
+        "templates_data": {str(key): {"phase": form.phase, **said} for key, said in form.starts.items()},
         "focus": form.focus() if form.is_bound else "",
         "is_fullwidth": "1",
         "at": form.at,
@@ -202,9 +206,19 @@ def _work(pk: int) -> Maintenance:
     return get_object_or_404(Maintenance.objects.select_related("severity__version__policy", "notice", "brand"), pk=pk)
 
 
+def _sent(request: HttpRequest, form: Callable[..., Sent]) -> Sent:
+    """What was sent; with the words of the chosen template where they were asked for (without JavaScript)."""
+    data, chosen = request.POST.copy(), request.POST.get("template", "")
+    if FILL in data:
+        said = next((words for key, words in form().starts.items() if key and str(key) == chosen), {})
+        for name, text in said.items():
+            data[name] = text
+    return form(data)
+
+
 def _done_before(request: HttpRequest) -> Maintenance | None:
     """What came of this very form when it was sent the first time (F11)."""
-    if PREVIEW in request.POST:
+    if PREVIEW in request.POST or FILL in request.POST:
         return None
     try:
         return maintenance.done_before(UUID(request.POST.get("token", "")))

@@ -95,7 +95,8 @@ def _finish(form: forms.FinishForm, work: Maintenance, by: User, at: datetime) -
 
 def _cancel(form: forms.CancelForm, work: Maintenance, by: User, at: datetime) -> object:
     draft = form.draft()
-    return maintenance.cancel(work, body=draft.body, sms=draft.sms, by=by, at=at, **_told(form))
+    told = _told(form) | {"sms": draft.sms, "chat": draft.chat, "translations": draft.translations}
+    return maintenance.cancel(work, body=draft.body, by=by, at=at, **told)
 
 
 def _is_planned(work: Maintenance) -> bool:

@@ -10,8 +10,8 @@ from django import forms
 from django.db.models import Q
 from django.utils.functional import cached_property
 
-from incidents import maintenance
-from incidents.models import Maintenance, Severity
+from incidents import maintenance, phrases
+from incidents.models import Maintenance, Severity, UpdateTemplate
 from notifications.models import Brand
 from status import ledger
 from status.enums import Level, Phase
@@ -27,8 +27,16 @@ from .works import WorkForm, levels_in_force
 
 #: Notice that R-501 asks for, and the quiet hours it suggests: 02:00 to 04:00 UTC.
 NOTICE, QUIET_HOUR, USUAL = timedelta(days=7), 2, timedelta(hours=2)
-MOVED = "The maintenance **{{issue}}** takes place at another time: from {{started}} until {{next_update}}."
-LONGER = "The maintenance **{{issue}}** takes longer than planned. We now plan to be done by {{next_update}}."
+MOVED = {
+    "en": "The maintenance **{{issue}}** takes place at another time: from {{started}} until {{next_update}}.",
+    "de": "Die Wartung **{{issue}}** wird verschoben. Beginn: {{started}}. Ende voraussichtlich: {{next_update}}.",
+}
+LONGER = {
+    "en": "The maintenance **{{issue}}** takes longer than planned. We now plan to be done by {{next_update}}.",
+    "de": "Die Wartung **{{issue}}** dauert länger als geplant. Sie endet voraussichtlich um {{next_update}}.",
+}
+#: Nothing to start from: an update on running work says what only a person knows.
+BLANK = {"en": ""}
 
 
 class PlanForm(WorkForm):
@@ -89,6 +97,16 @@ class PlanForm(WorkForm):
     def brand(self) -> Brand | None:
         found = self.known("brand")
         return found if isinstance(found, Brand) else next(iter(self.brands), None)
+
+    @property
+    def first_brand(self) -> Brand | None:
+        return next(iter(self.brands), None)
+
+    def find_templates(self, level: Severity | None) -> list[UpdateTemplate]:
+        """Words of every policy and brand that can be chosen; those of the first policy first."""
+        found = phrases.offered({one.version.policy_id for one in self.offered}, [self.phase])
+        own = level.version.policy_id if level else None
+        return sorted(found, key=lambda one: (one.policy_id != own, one.policy.name, one.position))
 
     @property
     def ranked(self) -> Severity | None:
@@ -180,11 +198,11 @@ class BeginForm(WorkForm):
 class WorkUpdateForm(WorkForm):
     """How the work goes."""
 
-    start = " "
+    start = BLANK
 
     def __init__(self, data: Any = None, *, at: datetime, work: Maintenance, **options: Any) -> None:
         now = work.notice.phase if work.notice else Phase.IN_PROGRESS
-        super().__init__(data, at=at, work=work, initial={"phase": now, "body": ""}, **options)
+        super().__init__(data, at=at, work=work, initial={"phase": now}, **options)
         self.fields["phase"] = forms.ChoiceField(
             choices=[(phase.value, phase.label) for phase in maintenance.RUNNING_PHASES],
             label="Where it stands",
@@ -265,7 +283,7 @@ class CancelForm(WorkForm):
         super().__init__(data, at=at, work=work, **options)
         if not self.speaks:
             self.fields["body"].label = "Why? Only colleagues read this."
-            self.initial["body"] = ""
+            self.initial.update(dict.fromkeys(self.starts[0], ""))
 
     @property
     def speaks(self) -> bool:

@@ -7,36 +7,48 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django import forms
+from django.conf import settings
 from django.utils.functional import cached_property
 
-from incidents import maintenance
+from incidents import letters, maintenance, phrases
 from incidents.models import Maintenance, Severity, UpdateTemplate
-from incidents.words import check_filled, check_voice, elapsed, fill, moment, sentence
+from incidents.words import WORK_PLACEHOLDERS, elapsed, fill, find_placeholders, moment, sentence
+from notifications.compiler import LANGUAGES
 from notifications.enums import Kind
-from notifications.lint import Unsendable, lint_for
 from notifications.models import Brand
 from notifications.outbox import Story
-from notifications.validators import prose
 from status import ledger, publishing
 from status.enums import Level, Phase
-from status.markup import check_links
 from status.models import Component
 from status.models.notices import Window
-from status.publishing import SMS_LENGTH, Draft
+from status.publishing import CHAT_LENGTH, SMS_LENGTH, Draft
 
 from .base import words
-from .telling import TellingForm
+from .proofreading import Proofread
+from .translating import OTHERS, own_words
 
-#: Where words start that no template of the policy starts.
-STARTS = {
-    Phase.SCHEDULED: "We have planned maintenance: **{{issue}}**.\n\n{{description}}",
-    Phase.IN_PROGRESS: "The maintenance **{{issue}}** has started. We plan to be done by {{next_update}}.",
-    Phase.COMPLETED: "The maintenance **{{issue}}** is done. It took {{duration}}, and everything works as usual.",
-    Phase.CANCELLED: "The maintenance **{{issue}}** is cancelled. We will announce a new time.",
+#: Where words start that no template of the policy starts, by language.
+STARTS: dict[Phase, dict[str, str]] = {
+    Phase.SCHEDULED: {
+        "en": "We have planned maintenance: **{{issue}}**.\n\n{{description}}",
+        "de": "Wir haben Wartungsarbeiten geplant: **{{issue}}**.\n\n{{description}}",
+    },
+    Phase.IN_PROGRESS: {
+        "en": "The maintenance **{{issue}}** has started. We plan to be done by {{next_update}}.",
+        "de": "Die Wartung **{{issue}}** hat begonnen. Sie endet voraussichtlich um {{next_update}}.",
+    },
+    Phase.COMPLETED: {
+        "en": "The maintenance **{{issue}}** is done. It took {{duration}}, and everything works as usual.",
+        "de": "Die Wartung **{{issue}}** ist abgeschlossen. Dauer: {{duration}}. Alles funktioniert wie gewohnt.",
+    },
+    Phase.CANCELLED: {
+        "en": "The maintenance **{{issue}}** is cancelled. We will announce a new time.",
+        "de": "Die Wartung **{{issue}}** ist abgesagt. Einen neuen Termin geben wir noch bekannt.",
+    },
 }
 #: The way back is told (R-501).
-WAY_BACK = "If something goes wrong: {{rollback}}"
+WAY_BACK = {"en": "If something goes wrong: {{rollback}}", "de": "Falls etwas schiefgeht: {{rollback}}"}
 #: What fills itself in, and the field that it comes from.
 SELVES = {
     "issue": "title",
@@ -47,26 +59,68 @@ SELVES = {
     "next_update": "planned_end_at",
     "duration": "ended_at",
 }
+ASK = "The words ask for {}. Fill this in, or remove it from the text."
 
 
-class WorkForm(TellingForm):
-    """Words for the public about planned work; ``work`` is None while it is planned."""
+class WorkForm(Proofread):
+    """Words for the public about planned work; ``work`` is None while it is planned.
+
+    ``start`` are the words by language of an act that no template is meant for.
+    """
 
     kind = Kind.MAINTENANCE
     writes = False
     phase = Phase.SCHEDULED
-    start = ""
+    start: Mapping[str, str] = {}
+    typed = {"description": "What changes", "rollback": "The way back"}
+    fed = {name: (field, ASK) for name, field in SELVES.items()}
 
+    template = forms.ModelChoiceField(UpdateTemplate.objects.none(), required=False, label="Start from")
     body = words("Words for the public", rows=8, required=False)
     sms = words("Text message", rows=2, longest=SMS_LENGTH, required=False)
+    chat = words("Chat message", rows=3, longest=CHAT_LENGTH, required=False)
 
     def __init__(
         self, data: Any = None, *, at: datetime, work: Maintenance | None, level: Severity | None, **options: Any
     ) -> None:
         self.work = work
-        start = {"body": self.start or opening(self.phase, level)} | ({"version": work.version} if work else {})
+        self.templates = [] if self.start else self.find_templates(level)
+        chosen = next(iter(phrases.spoken_by(self.templates, self.first_brand)), None)
+        start: dict[str, Any] = {"template": chosen.pk if chosen else None, **self.starts[chosen.pk if chosen else 0]}
+        if work:
+            start["version"] = work.version
         options["initial"] = start | (options.get("initial") or {})
         super().__init__(data, at=at, level=level, notice=work.notice if work else None, **options)
+        offered = UpdateTemplate.objects.filter(pk__in=[template.pk for template in self.templates])
+        self.fields["template"].queryset = offered  # type: ignore[attr-defined]  # ModelChoiceField
+        self.add_languages()
+
+    def find_templates(self, level: Severity | None) -> list[UpdateTemplate]:
+        """What may be chosen from: words of the policy, as the brand says them. Two queries."""
+        found = phrases.offered([level.version.policy_id], [self.phase]) if level else []
+        return phrases.spoken_by(found, self.first_brand)
+
+    @property
+    def first_brand(self) -> Brand | None:
+        """Whose words the form opens with."""
+        return self.work.brand if self.work else None
+
+    @cached_property
+    def starts(self) -> dict[int, dict[str, str]]:
+        own = own_words(self.start or STARTS.get(self.phase, {}))
+        every = {0: own} | {template.pk: phrases.start(template, OTHERS) for template in self.templates}
+        return {key: self._fitted(said) for key, said in every.items()}
+
+    def _fitted(self, said: Mapping[str, str]) -> dict[str, str]:
+        """Words as planned work needs them: what is announced tells the way back, too."""
+        # What was done about planned work is what was planned: nobody fills that in.
+        found = {name: text.replace("{{resolution}}", "").strip() for name, text in said.items()}
+        if self.phase == Phase.SCHEDULED and not self.start:
+            for language, words_ in WAY_BACK.items():
+                name = "body" if language == LANGUAGES[0] else f"body_{language}"
+                if found.get(name) and "rollback" not in find_placeholders(found[name]):
+                    found[name] = f"{found[name]}\n\n{words_}"
+        return found
 
     # --- what is said ---
 
@@ -100,30 +154,38 @@ class WorkForm(TellingForm):
         return super().known(name, default)
 
     @property
+    def later(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
     def started_at(self) -> datetime | None:
         began = self.work.began_at if self.work else None
         return began or (self.window[0] if self.window else None)
 
-    def as_values(self) -> dict[str, str]:
-        """What fills placeholders."""
+    def as_values(self, language: str = LANGUAGES[0]) -> dict[str, str]:
+        """What fills placeholders; in other languages a person says again what changes, and the way back."""
         touched = [(component.name, Level.MAINTENANCE.label) for component in self.concerned]
         values = {
             "issue": str(self.known("title") or ""),
-            "description": str(self.known("what_changes") or ""),
-            "rollback": str(self.known("rollback_plan") or ""),
-            "impact": sentence(touched),
+            "impact": sentence(touched, language),
+            "brand": self.brand.name if self.brand else "",
+            "support": letters.support(self.brand) if self.brand else "",
+            "status_page": settings.SITE_URL,
         }
+        for name in self.typed:
+            values[name] = self.text(SELVES[name] if language == LANGUAGES[0] else f"blank_{name}_{language}")
         if self.started_at:
-            values["started"] = moment(self.started_at)
-            values["duration"] = elapsed((self.known("ended_at") or self.at) - self.started_at)
+            values["started"] = moment(self.started_at, language)
+            values["duration"] = elapsed((self.known("ended_at") or self.at) - self.started_at, language)
         if self.window:
-            values["next_update"] = moment(self.window[1])
+            values["next_update"] = moment(self.window[1], language)
         return {name: value for name, value in values.items() if value}
 
     def draft(self) -> Draft:
         values = self.as_values()
-        body, sms = (fill(str(self.known(name) or ""), values).strip() for name in ("body", "sms"))
-        return Draft(self.said_phase, body, sms)
+        body = fill(str(self.known("body") or ""), values).strip()
+        sms, chat = self.short("sms", values), self.short("chat", values)
+        return Draft(self.said_phase, body, sms, chat=chat, translations=self.translations)
 
     @property
     def said_phase(self) -> Phase:
@@ -142,59 +204,22 @@ class WorkForm(TellingForm):
     @property
     def selves(self) -> tuple[str, ...]:
         """Names of the placeholders that fill themselves, for the form's own explanation."""
-        return tuple(SELVES)
+        return tuple(WORK_PLACEHOLDERS)
 
     # --- what is refused ---
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         self.check_facts(cleaned)
-        self._check_words(cleaned)
+        if self.speaks:
+            self.check_words(cleaned)
         return cleaned
 
     def check_facts(self, cleaned: dict[str, Any]) -> None:
         """What the act asks besides words."""
-
-    def _check_words(self, cleaned: Mapping[str, Any]) -> None:
-        if not self.speaks:
-            return
-        draft = self.draft()
-        if "body" in cleaned and not draft.body:
-            self.add_error("body", ValidationError("Say something: these words are what customers read.", "required"))
-        for name, text in (("body", draft.body), ("sms", draft.sms)):
-            if name in cleaned and text:
-                self._check_text(name, text)
-
-    def _check_text(self, name: str, text: str) -> None:
-        # What is missing is complained about where it can be filled in.
-        text = fill(text, {name: "…" for name, field in SELVES.items() if field in self.errors})
-        try:
-            prose(text)
-            check_filled(text)
-            if name == "body":
-                check_links(text)
-            if self.brand:
-                check_voice(text, self.brand)
-                lint_for(self.brand, [str(self.known("title") or ""), text])
-        except Unsendable as refused:
-            self.add_error(name, ValidationError(refused.problems, code="unsendable"))
-        except ValidationError as refused:
-            self.add_error(name, refused)
 
 
 def levels_in_force() -> Any:
     """Levels of policies in force that are for planned work, the default policy's first. Three queries."""
     found = Severity.objects.in_force().filter(is_maintenance=True).prefetch_related("duties", "channel_rules")
     return found.order_by("-version__policy__is_default", "version__policy__name", "rank")
-
-
-def opening(phase: Phase, level: Severity | None) -> str:
-    """Words to start from: the policy's template, or ours. What is announced tells the way back, too."""
-    offered = UpdateTemplate.objects.filter(phase=phase, translates=None).order_by("position")
-    template = offered.filter(policy=level.version.policy_id).first() if level else None
-    text = template.body if template else STARTS.get(phase, "")
-    # What was done about planned work is what was planned: nobody fills that in.
-    text = text.replace("{{resolution}}", "").strip()
-    if phase == Phase.SCHEDULED and "{{rollback}}" not in text:
-        text = f"{text}\n\n{WAY_BACK}"
-    return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from notifications.models import Brand
 from status.enums import Level, Phase
 from status.models import Component
 from status.publishing import Draft
+from status.translations import Translation
 
 from .book import (
     PLANNED,
@@ -133,6 +134,8 @@ def cancel(
     *,
     body: str,
     sms: str = "",
+    chat: str = "",
+    translations: Mapping[str, Translation] | None = None,
     by: User | None,
     at: datetime,
     channels: Collection[str] | None = None,
@@ -142,7 +145,8 @@ def cancel(
     maintenance = take(maintenance, ask)
     move(maintenance, MaintenanceState.CANCELLED, "cancel it")
     if maintenance.notice:
-        post(maintenance, Draft(Phase.CANCELLED, body, sms), Phase.CANCELLED, at=at, channels=channels)
+        draft = Draft(Phase.CANCELLED, body, sms, chat=chat, translations=translations or {})
+        post(maintenance, draft, Phase.CANCELLED, at=at, channels=channels)
     keep(maintenance, Said.CANCELLED, by=by, at=at, words=body, token=ask.token)
     clock.drop_maintenance(maintenance, at=at, remark="It was cancelled.")
     return maintenance

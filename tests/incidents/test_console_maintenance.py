@@ -17,8 +17,8 @@ from django.urls import reverse
 from incidents import maintenance
 from incidents.admin.works import WORKS
 from incidents.enums import DutyKind, MaintenanceState
-from incidents.models import Maintenance
-from notifications.models import Announcement
+from incidents.models import Maintenance, UpdateTemplate
+from notifications.models import Announcement, Brand
 from status import ledger
 from status.enums import Level
 from tests import scene
@@ -285,3 +285,93 @@ def test_r1201_the_screen_and_the_list_ask_a_fixed_number_of_questions(ann: Clie
         maintenance.post_update(one, words("More."), by=scene.operator(), at=START + minutes(1))
         announced(components=[scene.component("Web"), scene.component()])
     assert (asked(screen_of(one)), asked(LIST)) == few
+
+
+def templates(**changes: Any) -> UpdateTemplate:
+    """Words of the policy for the start of planned work, in two languages."""
+    facts: dict[str, Any] = {"policy": level().version.policy, "phase": "in_progress", "name": "Started", "position": 1}
+    facts |= {"body": "Work on {{issue}} runs until {{next_update}}.", "sms": "{{issue}} runs.", "chat": "{{impact}}"}
+    original = UpdateTemplate.objects.create(**(facts | changes))
+    german = {"body": "Die Arbeiten an {{issue}} dauern bis {{next_update}}.", "sms": "{{issue}} läuft.", "chat": ""}
+    UpdateTemplate.objects.create(**(facts | changes | german), translates=original, language="de")
+    return original
+
+
+def test_r206_planned_work_is_told_in_the_words_of_its_policy_to_rooms_phones_and_in_german(ann: Client) -> None:
+    original = templates()
+    work = announced()
+    with on_duty(ann, START):
+        assert say(ann, work, "begin").status_code == 302
+    assert fresh(work).notice is not None
+    said = fresh(work).notice.updates.latest("seq")  # type: ignore[union-attr]
+    assert (said.body, said.sms, said.chat) == (
+        "Work on Database upgrade runs until 05:00 UTC on 30 November 2026.",
+        "Database upgrade runs.",
+        "API (under maintenance)",
+    )
+    assert said.translations["de"]["body"] == (
+        "Die Arbeiten an Database upgrade dauern bis 05:00 UTC am 30. November 2026."
+    )
+    assert said.translations["de"]["sms"] == "Database upgrade läuft."
+    assert original.translations.count() == 1
+
+
+def test_r206_without_a_template_our_own_words_are_told_in_german_too(ann: Client) -> None:
+    work = announced()
+    with on_duty(ann, START):
+        say(ann, work, "begin")
+    with on_duty(ann, END - minutes(10)):
+        say(ann, work, "extend", planned_end_at="2026-11-30 05:30")
+    with on_duty(ann, END + minutes(30)):
+        say(ann, work, "finish")
+    told = [update.translations["de"]["text"] for update in fresh(work).notice.updates.order_by("seq")[1:]]  # type: ignore[union-attr]
+    assert told == [
+        "Die Wartung Database upgrade hat begonnen. Sie endet voraussichtlich um 05:00 UTC am 30. November 2026.",
+        "Die Wartung Database upgrade dauert länger als geplant. "
+        "Sie endet voraussichtlich um 05:30 UTC am 30. November 2026.",
+        "Die Wartung Database upgrade ist abgeschlossen. Dauer: 2 Stunden 30 Minuten. Alles funktioniert wie gewohnt.",
+    ]
+
+
+def test_r206_a_plan_is_told_in_german_once_somebody_said_there_what_changes(ann: Client) -> None:
+    ann.post(ADD, full(ann))
+    assert Maintenance.objects.get().notice.updates.get().translations == {}  # type: ignore[union-attr]
+    half = ann.post(ADD, full(ann, blank_description_de="Eine neuere Datenbank."))
+    assert mistakes(half) == {
+        "blank_rollback_de": ["The words ask for {{rollback}}. Fill it in here, or remove it from the text."]
+    }
+    said = {"blank_description_de": "Eine neuere Datenbank.", "blank_rollback_de": "Zurück zur alten; zehn Minuten."}
+    ann.post(ADD, full(ann, **said))
+    work = Maintenance.objects.latest("pk")
+    assert work.notice is not None
+    assert work.notice.updates.get().translations["de"]["text"] == (
+        "Wir haben Wartungsarbeiten geplant: Database upgrade.\n\nEine neuere Datenbank.\n\n"
+        "Falls etwas schiefgeht: Zurück zur alten; zehn Minuten."
+    )
+
+
+def test_r111_planned_work_starts_with_the_words_of_its_own_brand(ann: Client) -> None:
+    other = Brand.objects.create(name="Contoso", sender_email="status@contoso.example")
+    templates(name="Theirs", body="Contoso works.", brand=other)
+    templates(name="Ours", position=2)
+    page = ann.get(act_on(announced(), "begin"))
+    assert page.context["form"].initial["body"] == "Work on {{issue}} runs until {{next_update}}."
+    assert [one.name for one in page.context["form"].templates] == ["Ours"]
+
+
+def test_r111_a_title_that_names_another_brand_is_refused_where_it_stands(ann: Client) -> None:
+    Brand.objects.create(name="Contoso", sender_email="status@contoso.example")
+    refused = ann.post(ADD, full(ann, title="Upgrade for Contoso"))
+    assert mistakes(refused) == {"title": ["It names another brand: Contoso."]}
+
+
+def test_r206_the_words_of_a_template_are_put_in_without_a_script_and_nothing_is_sent(ann: Client) -> None:
+    templates(position=1)
+    second = templates(name="Short", body="It runs.", position=2)
+    work, url = announced(), ""
+    url = act_on(work, "begin")
+    with on_duty(ann, START):
+        page = ann.post(url, opened(ann, url, template=str(second.pk), _fill="1", chat="mine"))
+    form = page.context["form"]
+    assert (form["body"].value(), form["chat"].value()) == ("It runs.", "{{impact}}")
+    assert fresh(work).state == MaintenanceState.PLANNED

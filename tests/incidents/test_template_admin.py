@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from incidents.models import Policy, UpdateTemplate
+from incidents.words import WORK_PLACEHOLDERS
 from notifications.models import Brand
 from status.enums import Phase
 from tests import scene
@@ -113,3 +114,17 @@ def test_the_policy_lists_its_originals_only(ann: Client, original: UpdateTempla
     ann.post(ADD, written(original))
     response = ann.get(reverse("admin:incidents_policy_change", args=[original.policy_id]))
     assert response.context["templates"] == [original]
+
+
+def test_r501_words_about_planned_work_have_placeholders_of_their_own(ann: Client, original: UpdateTemplate) -> None:
+    work = {"language": "en", "translates": "", "phase": Phase.SCHEDULED, "name": "Planned"}
+    known = ", ".join("{{" + name + "}}" for name in WORK_PLACEHOLDERS)
+    assert refused(ann, written(original, **work, body="Because of {{cause}}.")) == {
+        "body": [f"Nothing fills {{{{cause}}}}. Known are: {known}."]
+    }
+    assert "body" in refused(ann, written(original, language="en", translates="", body="{{rollback}}"))
+    said = "{{issue}}: {{description}} Otherwise: {{rollback}} Done by {{next_update}}."
+    assert ann.post(ADD, written(original, **work, body=said)).status_code == 302
+    planned = UpdateTemplate.objects.get(phase=Phase.SCHEDULED)
+    page = ann.get(reverse("admin:incidents_updatetemplate_change", args=[planned.pk])).content.decode()
+    assert "The database moves to a newer version. Otherwise: We go back to the old version." in page
