@@ -31,7 +31,7 @@ CONSOLE: dict[str, Any] = {
     "STYLES": [_asset("incidents/console.css"), _asset("incidents/screen.css"), _asset("incidents/desk.css")],
     "SCRIPTS": [
         _asset(f"incidents/{name}.js")
-        for name in ("clocks", "live", "compose", "console", "dialogs", "alarms", "assistant", "desk")
+        for name in ("clocks", "live", "compose", "console", "dialogs", "alarms", "assistant", "alike", "desk")
     ],
     "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.sidebar.navigation"},

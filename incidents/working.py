@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 #: ``14:05 …``, and ``-5m …``, ``-1h30m …``, ``-2h …``.
 _CLOCK = re.compile(r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?=\s|$)", re.ASCII)
-_AGO = re.compile(r"-\s?(?:(?P<hours>\d{1,3})\s?h)?\s?(?:(?P<minutes>\d{1,4})\s?(?:min|m))?(?=\s|$)", re.ASCII)
+_AGO = re.compile(r"-\s?(?:(?P<hours>\d{1,6})\s?h)?\s?(?:(?P<minutes>\d{1,6})\s?(?:min|m))?(?=\s|$)", re.ASCII)
 _DECISION = "!"
 #: What was so long ago is no note of this incident.
 FARTHEST = timedelta(days=7)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Q, TextChoices
 from django.http import QueryDict
 
 from incidents.admin import said
 from incidents.admin.told import Saying
+from incidents.discretion import veiled
 from incidents.enums import AUTOMATIC, Cause, Verb
 from incidents.models import Incident, TimelineEntry
 from incidents.templatetags.incidents import some
@@ -91,8 +93,8 @@ class Chronicle:
         return [(only, only == self.only) for only in Only]
 
 
-def read(incident: Incident, asked: QueryDict, sayings: Iterable[Saying] = ()) -> Chronicle:
-    """The page that ``?only=…&before=…`` asks for; nonsense asks for the newest of all. One query."""
+def read(incident: Incident, asked: QueryDict, sayings: Iterable[Saying] = (), *, by: User) -> Chronicle:
+    """The page that ``?only=…&before=…`` asks for; nonsense asks for the newest of all. Two queries at most."""
     wanted = asked.get("only", "")
     only = Only(wanted) if wanted in Only.values else Only.ALL
     before = _key(asked.get("before", ""))
@@ -101,7 +103,7 @@ def read(incident: Incident, asked: QueryDict, sayings: Iterable[Saying] = ()) -
         entries = entries.filter(id__lt=before)
     found = list(entries[: PAGE + 1])
     by_update = {saying.told.public_id: saying for saying in sayings}
-    lines = [_line(incident, entry, by_update) for entry in found[:PAGE]]
+    lines = [_line(incident, entry, by_update) for entry in veiled(found[:PAGE], by)]
     return Chronicle(only, lines, found[PAGE - 1].pk if len(found) > PAGE else 0, before)
 
 
@@ -144,12 +146,19 @@ def _runbook(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _findings(changed: Any) -> list[str]:
-    """What was found out: each answer with its new value."""
+    """What was found out: each answer; what was answered before it, where somebody had."""
     told = []
-    for name, (_, new) in (changed or {}).items():
-        answer = Cause(new).label.lower() if name == "cause" and new in Cause.values else _ANSWERS.get(new, str(new))
-        told.append(f"{_FINDINGS.get(name, name)}: {answer}")
+    for name, answers in (changed or {}).items():
+        before, after = (_answer(name, answer) for answer in answers)
+        was = "" if before == _ANSWERS[None] or name == "review_asked" else f"{before} → "
+        told.append(f"{_FINDINGS.get(name, name)}: {was}{after}")
     return told
+
+
+def _answer(name: str, answer: Any) -> str:
+    if name == "cause" and answer in Cause.values:
+        return Cause(answer).label.lower()
+    return _ANSWERS.get(answer, str(answer))
 
 
 def _times(facts: Mapping[str, Any]) -> list[str]:
@@ -166,6 +175,6 @@ def _levels(levels: Any) -> list[str]:
     return [f"{name}: {Level(level).label.lower()}" for name, level in (levels or {}).items()]
 
 
-def unseen(entries: Iterable[TimelineEntry]) -> list[tuple[TimelineEntry, list[str]]]:
+def unseen(entries: Iterable[TimelineEntry], by: User) -> list[tuple[TimelineEntry, list[str]]]:
     """What happened while somebody was writing (F09)."""
-    return [(entry, changes(entry)) for entry in entries]
+    return [(entry, changes(entry)) for entry in veiled(entries, by)]

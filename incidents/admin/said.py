@@ -1,19 +1,20 @@
-"""What entries about people and links say, in words, for the timeline (R-204, R-212, R-213)."""
+"""What entries about people, links and the assistant say, in words, for the timeline (R-110, R-204, R-212, R-213)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from incidents.enums import Role, Tie
+from incidents import assistant
+from incidents.enums import Fact, Role, Tie
 from incidents.repeats import INVERSE
 
 NOBODY = "nobody"
 
 
 def of(facts: Mapping[str, Any]) -> list[str]:
-    """The facts of an entry as short phrases; none where they say nothing about people or other incidents."""
-    return [*_people(facts), *_others(facts)]
+    """The facts of an entry as short phrases; none where they say nothing about people, other incidents or advice."""
+    return [*_people(facts), *_others(facts), *_advice(facts.get("assistant") or {})]
 
 
 def _people(facts: Mapping[str, Any]) -> list[str]:
@@ -38,3 +39,23 @@ def _others(facts: Mapping[str, Any]) -> list[str]:
     if "took" in facts:
         told.append(f"took over {facts['took']}")
     return told
+
+
+def _advice(said: Mapping[str, Any]) -> list[str]:
+    """What the severity assistant was told, and what it proposed because of which rule."""
+    if not said:
+        return []
+    known = [(Fact(name), value) for name, value in (said.get("facts") or {}).items() if name in Fact.values]
+    told = [f"{fact.label}: {_shown(fact, value).lower()}" for fact, value in known]
+    rule = f", because {said['rule']}" if said.get("rule") else ""
+    proposed = f"proposed {said['proposed']}{rule}" if said.get("proposed") else "proposed nothing"
+    return [
+        *told,
+        f"The assistant {proposed}",
+        *(str(said[name]).rstrip(".") for name in ("gap", "edge") if said.get(name)),
+    ]
+
+
+def _shown(fact: Fact, value: str) -> str:
+    """In today's words; a word that is not in use any more as it was kept."""
+    return assistant.VOCABULARY[fact].get(value, value) if fact in assistant.VOCABULARY else value

@@ -6,7 +6,6 @@ kept: the form's token, the number that is typed back (F23), the consequences th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -51,7 +50,7 @@ class Waiting:
     @property
     def words(self) -> str:
         """The beginning of what was typed."""
-        said = (self.row.values.get(name, [""]) for name in ("body", "words", "line", "title", "reason"))
+        said = (self.row.values.get(name, [""]) for name in ("title", "body", "words", "line", "reason"))
         first = next((value[0] for value in said if value and value[0].strip()), "")
         return first if len(first) <= _QUOTED else first[: _QUOTED - 1] + "…"
 
@@ -66,12 +65,15 @@ def name(act: str, update: str = "") -> str:
 
 
 def keep(user: User, incident: Incident | None, act: str, sent: QueryDict, *, at: datetime) -> bool:
-    """Keep what is typed so far; False: this very form was sent meanwhile, there is nothing to keep."""
+    """Keep what is typed so far; False: there is nothing to keep, it was sent meanwhile or emptied again."""
     if _was_sent(sent.get("token", "")):
         return False
-    values = {name: _clean(texts) for name, texts in sent.lists() if name not in _NEVER}
+    values = {_clean(name): [_clean(text) for text in texts] for name, texts in sent.lists() if name not in _NEVER}
     if sum(len(name) + sum(map(len, texts)) for name, texts in values.items()) > MOST:
         raise TooLongError("This is more than can be kept. Your words are still in the form.")
+    if not any(text.strip() for name, texts in values.items() if name != "version" for text in texts):
+        forget(user, incident, act)
+        return False
     now = {"values": values, "saved_at": at}
     SavedForm.objects.update_or_create(user=user, incident=incident, act=act, defaults=now)
     return True
@@ -112,9 +114,9 @@ def form_url(incident: Incident | None, slug: str, update: str = "") -> str:
     return reverse("admin:incidents_incident_act", args=[incident.pk, slug])
 
 
-def _clean(texts: Iterable[str]) -> list[str]:
+def _clean(text: str) -> str:
     # PostgreSQL stores no NUL; everything else comes back as it was typed.
-    return [text.replace("\x00", "") for text in texts]
+    return text.replace("\x00", "")
 
 
 def _was_sent(token: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.http import QueryDict
 
-from incidents import repeats, runbook, watch
+from incidents import raci, repeats, runbook, watch
 from incidents.admin import chronicle, facts, saved
 from incidents.admin.deeds import COMMAND, DECLARE, PUBLISH, meeting
 from incidents.admin.owed import Owed
@@ -66,13 +66,14 @@ def screen(incident: Incident, *, by: User, at: datetime, asked: QueryDict) -> d
         "hits": facts.hits(incident, by),
         "customers": facts.customers(incident),
         **messages(incident, sent[0] if sent else None, at),
-        "chronicle": chronicle.read(incident, asked, said),
+        "chronicle": chronicle.read(incident, asked, said, by=by),
         "clocks": facts.clocks(incident),
         "runbook": runbook.state(incident) if incident.state in OPEN else None,
         "priorities": runbook.PRIORITIES,
         "tools": runbook.tool_links(incident, at),
         "kin": repeats.for_screen(incident, by, at),
         "people": [(Role(row.role), row.user) for row in facts.roles(incident)],
+        "raci": raci.table(),
         "jotted": saved.find(by, incident, "quick"),
         "permalink": reading.permalink(incident.notice) if incident.notice else "",
     }

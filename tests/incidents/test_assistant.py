@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import DjangoAssertNumQueries
 
 from incidents import assistant
+from incidents.admin import chronicle
 from incidents.assistant import Candidate, FactError, Part, Proposal, propose, read, read_all
 from incidents.enums import Comparison, Fact
 from incidents.models import Incident, Severity
@@ -328,6 +329,11 @@ def test_r110_what_was_answered_is_kept_in_the_timeline(ann: Client) -> None:
         "proposed": "Major",
         "rule": "more than 50 % of users are affected",
     }
+    assert chronicle.changes(entry) == [
+        "Major of Public status page v1",
+        "Share of users affected, %: 80",
+        "The assistant proposed Major, because more than 50 % of users are affected",
+    ]
 
 
 @pytest.mark.django_db

@@ -94,7 +94,7 @@ def test_a_declaration_is_kept_too(ann: Client) -> None:
     again = desk.sent(ann.get(desk.ADD))
     assert (again["title"], again["body"]) == ("Checkout fails", "We are look")
     assert [(one.label, one.words, one.url) for one in ann.get("/admin/").context["drafts"]] == [
-        ("Declare an incident", "We are look", desk.ADD)
+        ("Declare an incident", "Checkout fails", desk.ADD)
     ]
     assert ann.post(desk.ADD, again | {"body": "We are looking into it."}).status_code == 302
     assert SavedForm.objects.count() == 0
@@ -157,3 +157,11 @@ def test_who_may_not_say_it_cannot_begin_to(client: Client) -> None:
     desk.sit(client, "view_incident", name="reader")
     assert client.post(keep_at(incident, "update"), {"body": "x"}).status_code == 403
     assert client.post("/admin/incidents/incident/kept/", {"title": "x"}).status_code == 403
+
+
+def test_a_line_that_was_emptied_again_is_not_waiting_to_be_written(ann: Client) -> None:
+    incident = scene.incident()
+    begin(ann, incident, "quick", line="called the prov")
+    data = desk.opened(ann, desk.act_on(incident, "quick"), line=" ")
+    assert ann.post(keep_at(incident, "quick"), data).json()["kept"] is False
+    assert not SavedForm.objects.exists()

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from incidents import lifecycle
+from incidents.admin import chronicle
 from incidents.enums import Cause, Condition, DutyKind, Start, State, Unit, Verb
 from incidents.lifecycle import Findings, NotAllowed
 from incidents.models import Incident
@@ -46,6 +47,18 @@ def test_r103_a_post_mortem_is_owed_once_it_is_known_that_customers_were_hit() -
     assert (incident.cause, incident.customers_hit, incident.is_significant) == (Cause.DATABASE, True, None)
     assert reviews(incident) == [DutyKind.REVIEW_PUBLISHED]
     assert desk.last(incident).facts == {"findings": {"cause": ["", "database"], "customers_hit": [None, True]}}
+    assert chronicle.changes(desk.last(incident)) == ["Cause: database", "Customers were hit: yes"]
+
+
+def test_r205_findings_that_change_say_what_was_found_before() -> None:
+    incident, ann = resolved(), scene.operator()
+    lifecycle.judge(incident, cause=Cause.DATABASE, customers_hit=True, by=ann, at=NIGHT + minutes(70))
+    lifecycle.judge(incident, cause=Cause.DEPLOYMENT, review_asked=True, by=ann, at=NIGHT + minutes(71))
+    assert chronicle.changes(desk.last(incident)) == [
+        f"Cause: {Cause.DATABASE.label.lower()} → {Cause.DEPLOYMENT.label.lower()}",
+        "Customers were hit: yes → not known",
+        "A post-mortem is asked for: yes",
+    ]
 
 
 def test_r103_what_is_said_while_resolving_is_owed_at_once() -> None:

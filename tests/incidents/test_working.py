@@ -56,6 +56,8 @@ def test_r205_a_line_says_when_it_happened_and_whether_it_was_decided(line: str,
         ("14:05", "Write what happened"),
         ("-5m", "Write what happened"),
         ("-999h long ago", "“-999h” is more than a week ago"),
+        ("-9999h long ago", "“-9999h” is more than a week ago"),
+        ("-99999 min long ago", "“-99999 min” is more than a week ago"),
     ],
 )
 def test_r205_a_line_that_cannot_be_read_says_why(line: str, words: str) -> None:

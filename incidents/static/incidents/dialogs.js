@@ -40,7 +40,7 @@
     made.addEventListener("close", () => {
       made.dispatchEvent(new CustomEvent("hg:flush"));
       made.stop?.();
-      made.opener?.focus?.({ preventScroll: true });
+      (made.opener?.closest("details.hg-menu:not([open])")?.querySelector("summary") || made.opener)?.focus?.({ preventScroll: true });
       document.documentElement.classList.remove("hg-locked");
       made.remove();
     });
@@ -65,7 +65,9 @@
       send(made, form, event.submitter);
     });
     const wanted = form.dataset.focus && document.getElementById(form.dataset.focus);
-    (wanted || made.querySelector(FIRST))?.focus();
+    // What changes is read from its beginning; only what is wrong is brought into sight.
+    (wanted || made.querySelector(FIRST))?.focus({ preventScroll: !wanted });
+    if (!wanted) made.scrollTop = 0;
   };
   const send = async (made, form, button) => {
     const data = new FormData(form);
@@ -104,10 +106,10 @@
 
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
-    const link = event.target.closest("a[data-dialog]");
-    if (link) { event.preventDefault(); open(link); return; }
-    if (event.target.closest("[data-keys]")) document.getElementById("keys")?.showModal();
     each("details.hg-menu[open]", (menu) => { if (!menu.contains(event.target) || event.target.closest("a, button")) menu.open = false; });
+    const link = event.target.closest("a[data-dialog]"), shown = event.target.closest("[data-shows]");
+    if (link) { event.preventDefault(); open(link); }
+    if (shown) document.getElementById(shown.dataset.shows)?.showModal();
   });
 
   /* --- one click, in place ------------------------------------------------------------- */
@@ -174,6 +176,11 @@
       }
     });
   };
+
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && !document.querySelector("dialog[open]") && document.querySelector("details.hg-menu[open]");
+    if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
 
   /* --- keys: never while typing ----------------------------------------------------------- */
   document.addEventListener("keydown", (event) => {
