@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q
 
 from incidents import watch
+from incidents.discretion import HIDDEN, hidden_sources
 from incidents.enums import AHEAD, MaintenanceState, State
 from incidents.models import Incident, Maintenance, Severity
 from status import ledger
@@ -34,7 +35,9 @@ class Concern:
 
 
 def before_resolving(incident: Incident, at: datetime) -> list[Concern]:
-    """What speaks against saying that it is over: components that stay down, a watch that is not over. Two queries."""
+    """What speaks against saying that it is over: components that stay down, a watch that is not over. Three queries
+    at most.
+    """
     return [*_still_down(incident), *_unwatched(incident, at)]
 
 
@@ -83,9 +86,16 @@ def _still_down(incident: Incident) -> list[Concern]:
         .filter(component__notices=incident.notice_id)
         .select_related("component")
     )
+    found = list(rows.order_by("component__position", "pk"))
+    # The timeline keeps these words, and more people read it than may know of a restricted one (R-213).
+    hidden = hidden_sources(AnonymousUser()) if found and not incident.is_restricted else set()
     return [
-        Concern(f"{row.component} stays at “{_level(row)}”: {_holder(row.source)} holds it down.", None, row.component)
-        for row in rows.order_by("component__position", "pk")
+        Concern(
+            f"{row.component} stays at “{_level(row)}”: {_holder(row.source, hidden)} holds it down.",
+            None,
+            row.component,
+        )
+        for row in found
     ]
 
 
@@ -163,7 +173,9 @@ def _level(impact: Impact) -> str:
     return Level(impact.level).label.lower()
 
 
-def _holder(source: str) -> str:
+def _holder(source: str, hidden: Collection[str] = ()) -> str:
     """``incident:INC-2026-0002`` as people name it."""
+    if source in hidden:
+        return HIDDEN
     kind, _, name = source.partition(":")
     return name if kind in ("incident", "maintenance") and name else source

@@ -40,6 +40,13 @@ class DiscreetImpactAdmin(ImpactAdmin):
         found, twice = super().get_search_results(request, queryset, search_term)
         return (found.exclude(source__in=hidden_sources(request.user)) if search_term else found), twice
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """An address may not ask for a source that the page would not name."""
+        if lookup.partition("__")[0] == "source":
+            return False
+        allowed: bool = super().lookup_allowed(lookup, value, request)
+        return allowed
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Impact | None:
         impact: Impact | None = super().get_object(request, object_id, from_field)
         if impact:

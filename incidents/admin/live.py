@@ -53,7 +53,7 @@ def earlier(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "incident": incident,
         "may_note": person(request).has_perm(PUBLISH),
-        "chronicle": chronicle.read(incident, request.GET, sayings(incident)),
+        "chronicle": chronicle.read(incident, request.GET, sayings(incident), by=person(request)),
         "at": timezone.now(),
         "may_correct": may_correct,
     }

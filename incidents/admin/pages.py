@@ -268,7 +268,7 @@ def _show_conflict(request: HttpRequest, deed: Deed, form: forms.ActForm, change
         deed,
         incident,
         again,
-        conflict=chronicle.unseen(changed.entries),
+        conflict=chronicle.unseen(changed.entries, form.by),
         button=button,
         status=HTTPStatus.CONFLICT,
     )

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from incidents import clock, letters, timeline
+from incidents.discretion import HIDDEN
 from incidents.enums import OPEN, State, Tie, Verb
 from incidents.models import Incident, IncidentLink
 from incidents.moves import UNSEEN, Ask, NotAllowed, move, take
@@ -18,10 +19,6 @@ from status.enums import Phase
 from status.publishing import Draft
 
 from .speaking import ways_of
-
-#: What the timeline of an open incident says instead of the name of a restricted one (R-213).
-HIDDEN = "a restricted incident"
-
 
 @transaction.atomic
 def link(
@@ -45,11 +42,10 @@ def link(
         raise NotAllowed(f"{incident.reference} {known.get_tie_display()} {other.reference} already.")
     IncidentLink.objects.create(incident=incident, other=other, tie=tie, note=note, linked_at=at, linked_by=by)
     facts: dict[str, Any] = {"tie": tie.value}
-    timeline.record(
-        incident, Verb.LINKED, by=by, at=at, words=note, token=ask.token, other=told_in(incident, other), **facts
-    )
-    said = "" if told_in(other, incident) == HIDDEN else note
-    timeline.record(other, Verb.LINKED, by=by, at=at, words=said, by_other=told_in(other, incident), **facts)
+    told, said = told_in(incident, other), said_in(incident, other, note)
+    timeline.record(incident, Verb.LINKED, by=by, at=at, words=said, token=ask.token, other=told, **facts)
+    told, said = told_in(other, incident), said_in(other, incident, note)
+    timeline.record(other, Verb.LINKED, by=by, at=at, words=said, by_other=told, **facts)
     clock.open_duties(incident, at=at)
     return incident
 
@@ -108,9 +104,9 @@ def merge(
     IncidentLink.objects.update_or_create(
         incident=incident, other=into, defaults={"tie": Tie.DUPLICATE, "linked_at": at, "linked_by": by}
     )
-    timeline.record(
-        incident, Verb.MERGED, by=by, at=at, words=body, token=ask.token, into=told_in(incident, into), **said
-    )
+    # Its last words are public, or they say what both have in common.
+    words, told = body if said else said_in(incident, into, body), told_in(incident, into)
+    timeline.record(incident, Verb.MERGED, by=by, at=at, words=words, token=ask.token, into=told, **said)
     timeline.record(into, Verb.MERGED, by=by, at=at, took=told_in(into, incident))
     return incident
 
@@ -118,6 +114,11 @@ def merge(
 def told_in(incident: Incident, other: Incident) -> str:
     """How the timeline of ``incident`` names ``other``: everybody who reads the one may not know of the other."""
     return HIDDEN if other.is_restricted and not incident.is_restricted else other.reference
+
+
+def said_in(incident: Incident, other: Incident, words: str) -> str:
+    """Words about both, as far as everybody who reads the timeline of ``incident`` may read them."""
+    return "" if told_in(incident, other) == HIDDEN else words
 
 
 def why_not(incident: Incident, into: Incident, *, across_brands: bool = False) -> str:

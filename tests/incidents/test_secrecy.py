@@ -224,3 +224,58 @@ def test_r213_the_ledger_names_it_to_who_is_named_only(client: Client, secret: I
 
 def secret_impact(incident: Incident) -> int:
     return Impact.objects.filter(source=incident.source).latest("pk").pk
+
+
+@pytest.fixture
+def neighbour() -> Incident:
+    """An incident that everybody may read, tied before and after to one that is a secret by now."""
+    ann = scene.operator()
+    known = scene.incident(levels={scene.component("Web"): Level.MAJOR})
+    later = scene.incident(title="Zanzibar keyring leaked", levels={scene.component("Web"): Level.PARTIAL})
+    lifecycle.link(known, later, Tie.RELATED, note="Quagmire.", by=ann, at=NIGHT + minutes(1))
+    lifecycle.resolve(fresh(known), body="Over.", by=ann, at=NIGHT + minutes(2), override="We know.")
+    lifecycle.reopen(fresh(known), scene.draft("Again."), levels={}, by=ann, at=NIGHT + minutes(3), override="Yes.")
+    lifecycle.restrict(fresh(later), public_title="Limited", people=[], reason="Breach.", by=ann, at=NIGHT + minutes(4))
+    lifecycle.unlink(known, fresh(later), by=ann, at=NIGHT + minutes(5))
+    lifecycle.link(known, fresh(later), Tie.REPEAT, note="Quagmire.", by=ann, at=NIGHT + minutes(6))
+    lifecycle.resolve(fresh(known), body="Over.", by=ann, at=NIGHT + minutes(7), override="We know that.")
+    return known
+
+
+def test_r213_a_timeline_that_others_read_names_no_incident_that_is_a_secret_now(
+    client: Client, neighbour: Incident
+) -> None:
+    later = Incident.objects.get(is_restricted=True)
+    boss = somebody("superuser")
+    client.force_login(boss)
+    url = f"/admin/incidents/incident/{neighbour.pk}/"
+    for page in ("change/", "body/", "earlier/"):
+        text = client.get(url + page).content.decode()
+        assert (page, later.reference in text, seen_in(text)) == (page, False, [])
+        assert "is related to a restricted incident" in text
+    desk.sit(client, *desk.ALL)
+    text = client.get(f"{url}body/").content.decode()
+    assert (later.reference in text, seen_in(text)) == (True, ["keyring", "quagmire"])
+
+
+def test_r213_nor_does_a_form_that_comes_back(client: Client, neighbour: Incident) -> None:
+    """What happened while somebody wrote, and what speaks against it."""
+    later = Incident.objects.get(is_restricted=True)
+    user = scene.operator("kim")
+    user.user_permissions.set(Permission.objects.filter(codename__in=desk.ALL))
+    client.force_login(user)
+    url = desk.act_on(neighbour, "reopen")
+    typed = desk.opened(client, url, body="Again.") | {"version": "1"}
+    answer = client.post(url, typed)
+    assert (answer.status_code, later.reference in answer.content.decode()) == (409, False)
+    lifecycle.reopen(
+        fresh(neighbour), scene.draft("Again."), levels={}, by=user, at=NIGHT + minutes(9), override="Yes."
+    )
+    text = client.get(desk.act_on(neighbour, "resolve")).content.decode()
+    assert ("a restricted incident holds it down" in text, later.reference in text) == (True, False)
+
+
+def test_r213_an_address_cannot_ask_the_ledger_for_it(client: Client, secret: Incident) -> None:
+    client.force_login(somebody("superuser"))
+    for asked in (f"source={secret.source}", "source__startswith=incident:", f"source__in={secret.source}"):
+        assert client.get(f"/admin/status/impact/?{asked}").status_code == 400
