@@ -42,6 +42,14 @@ CORRECTED = """We wrote to you about **{{issue}}** and have corrected what we sa
 What you use of it stands like this now: {{impact}}.
 
 You can reach us at {{support}}."""
+#: Words for whoever was told of trouble that there never was.
+HARMLESS = """We wrote to you about **{{issue}}**.
+
+{{update}}
+
+What you use of it stands like this now: {{impact}}.
+
+You can reach us at {{support}}."""
 #: For words that do not say it themselves.
 IMPACT = "Of what you use, this concerns: {{impact}}."
 BUTTON = "Follow it on the status page"

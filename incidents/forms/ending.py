@@ -9,26 +9,26 @@ from typing import Any
 
 from django.utils.functional import cached_property
 
-from incidents import guard
+from incidents import guard, letters
 from incidents.guard import Concern
 from incidents.models import Incident
 from incidents.words import Facts
-from notifications.outbox import Story
-from status import ledger, publishing
 from status.enums import Level, Phase
 from status.models import Component
-from status.publishing import Draft
 
-from .acts import OfIncident, UpdateForm, check_happened, check_words, left_by
+from .acts import OfIncident, UpdateForm, check_happened, left_by
 from .base import ActForm, words
 from .concerns import Weighed
 from .finding import Asking, asked_by
+from .last_words import LastWords
 from .moments import Moment
-from .telling import TellingForm
 
-#: Where words about a false alarm start.
-HARMLESS = "This was a false alarm: our services were not affected."
-SORRY = " We are sorry for the confusion."
+#: Where words about a false alarm start, by language.
+HARMLESS = {
+    "en": "This was a false alarm: our services were not affected.",
+    "de": "Das war ein Fehlalarm: Unsere Dienste waren nicht betroffen.",
+}
+SORRY = {"en": " We are sorry for the confusion.", "de": " Bitte entschuldigen Sie die Verwirrung."}
 
 
 class ReopenForm(UpdateForm):
@@ -94,47 +94,21 @@ class ResolveForm(Weighed, Asking, OfIncident):
         return cleaned
 
 
-class FalseAlarmForm(TellingForm):
+class FalseAlarmForm(LastWords):
     """Nothing was wrong: those who were told are told so (R-203)."""
 
-    ends = True
+    letter_start = letters.HARMLESS
+    inside = "Why was it a false alarm? Only colleagues read this."
 
     body = words("Words for those who were told", rows=5, error_messages={"required": "Say why it was a false alarm."})
 
-    def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start: dict[str, Any] = {"body": HARMLESS + SORRY * incident.brand.apologise} if incident.notice else {}
-        # Whoever heard nothing of it need not hear that it was nothing.
-        start["wires"] = incident.notice.told_channels if incident.notice else []
-        super().__init__(data, at=at, incident=incident, level=incident.severity, initial=start, **options)
-        if not incident.notice:
-            self.fields["body"].label = "Why was it a false alarm? Only colleagues read this."
-
-    @property
-    def speaks(self) -> bool:
-        return self.notice is not None
+    def opening(self, incident: Incident) -> Mapping[str, str]:
+        return {language: said + SORRY[language] * incident.brand.apologise for language, said in HARMLESS.items()}
 
     @cached_property
     def levels(self) -> Mapping[Component, Level]:
         assert self.incident is not None
         return left_by(self.incident, self.attached)
-
-    @property
-    def hurt(self) -> Mapping[Component, Level]:
-        assert self.incident is not None
-        held = ledger.held_by(self.incident.source)
-        return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
-
-    def draft(self) -> Draft:
-        return Draft(Phase.RESOLVED, str(self.known("body") or "").strip())
-
-    def story(self, draft: Draft) -> Story:
-        assert self.notice is not None
-        return publishing.draft_update_story(self.notice, draft, levels=self.levels, at=self.at)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
-        check_words(self, cleaned)
-        return cleaned
 
 
 class CloseForm(ActForm):

@@ -17,24 +17,26 @@ from incidents import repeats
 from incidents.enums import Tie
 from incidents.lifecycle import linking
 from incidents.models import Incident
-from incidents.words import fill
+from notifications.compiler import LANGUAGES
 from notifications.models import Brand
-from notifications.outbox import Story
-from status import ledger, publishing, reading
-from status.enums import Level, Phase
+from status import ledger, reading
+from status.enums import Level
 from status.models import Component
 from status.publishing import Draft
 
-from .acts import check_words
 from .base import ActForm, line, words
-from .telling import TellingForm
+from .last_words import LastWords
 
 #: So many are offered while typing, and named when several match.
 OFFERED, NAMED = 20, 5
 _REFERENCE = re.compile(r"\s*(INC-\d{4}-\d{4,9})\b", re.IGNORECASE)
-#: Where it goes on, as a link; what the words for the public start with.
+_BRACKET, _ESCAPED = re.compile(r"[\[\]]"), r"\\\g<0>"
+#: Where it goes on, as a link; what the words for the public start with, by language.
 INTO = "into"
-GOES_ON = "This is part of a larger problem. Please follow {{into}}: we post every further update there."
+GOES_ON = {
+    "en": "This is part of a larger problem. Please follow {{into}}: we post every further update there.",
+    "de": "Das gehört zu einer größeren Störung. Alles Weitere veröffentlichen wir hier: {{into}}.",
+}
 
 
 class OtherIncident(forms.CharField):
@@ -116,33 +118,28 @@ class UnlinkForm(ActForm):
         )
 
 
-class MergeForm(TellingForm):
+class MergeForm(LastWords):
     """The same trouble twice: what goes on where, and the last words on this one's page (R-1311)."""
 
     part = "admin/incidents/incident/merge.html"
-    ends = True
+    inside = "Why is it the same? Only colleagues read this."
+    fed = {INTO: ("into", "The words ask for {}. Say where it goes on, or remove it from the text.")}
 
     body = words("Last words for those who read it here", rows=5, error_messages={"required": "Say where it goes on."})
 
     def __init__(self, data: Any = None, *, at: datetime, incident: Incident, **options: Any) -> None:
-        start: dict[str, Any] = {"body": GOES_ON} if incident.notice else {}
-        start["wires"] = incident.notice.told_channels if incident.notice else []
-        options["initial"] = start | (options.get("initial") or {})
-        super().__init__(data, at=at, incident=incident, level=incident.severity, **options)
+        super().__init__(data, at=at, incident=incident, **options)
         self.fields["into"] = _other(self, "into", "Into which incident?")
         if Brand.objects.count() > 1:
             self.fields["across"] = forms.BooleanField(required=False, label="Even if it is told by another brand")
-        if not incident.notice:
-            self.fields["body"].label = "Why is it the same? Only colleagues read this."
         self.order_fields(["into", "across", "body"])
+
+    def opening(self, incident: Incident) -> Mapping[str, str]:
+        return GOES_ON
 
     @property
     def offered(self) -> list[Incident]:
         return _offered(self, "into")
-
-    @property
-    def speaks(self) -> bool:
-        return self.notice is not None
 
     @cached_property
     def levels(self) -> Mapping[Component, Level]:
@@ -150,19 +147,25 @@ class MergeForm(TellingForm):
         held = ledger.levels(self.attached)
         return {component: held.get(component.pk, Level.OPERATIONAL) for component in self.attached}
 
-    def draft(self) -> Draft:
-        return Draft(Phase.RESOLVED, self._filled(str(self.known("body") or "")).strip())
+    def as_values(self, language: str = LANGUAGES[0]) -> dict[str, str]:
+        """The other's page in place of its name."""
+        return {INTO: self._link} if self._link else {}
 
-    def story(self, draft: Draft) -> Story:
-        assert self.notice is not None
-        return publishing.draft_update_story(self.notice, draft, levels=self.levels, at=self.at)
-
-    def _filled(self, body: str) -> str:
-        """With the other's page in place of its name."""
+    @property
+    def _link(self) -> str:
         into = self.known("into")
-        if not isinstance(into, Incident) or into.notice is None:
-            return body
-        return fill(body, {INTO: f"[{into.told_title}]({reading.permalink(into.notice)})"})
+        if not isinstance(into, Incident):
+            return ""
+        if into.notice is None:
+            return into.told_title
+        # A bracket of its own would end the link.
+        return f"[{_BRACKET.sub(_ESCAPED, into.told_title)}]({reading.permalink(into.notice)})"
+
+    def texts(self, draft: Draft) -> dict[str, str]:
+        # The other's title is checked with the rest; our own address need not be.
+        into = self.known("into")
+        title = into.told_title if self._link else ""
+        return {name: text.replace(self._link, title) if title else text for name, text in super().texts(draft).items()}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -172,12 +175,6 @@ class MergeForm(TellingForm):
             self.add_error(
                 "across" if into.brand_id != self.incident.brand_id and "brand" in reason else "into", reason
             )
-        written = str(cleaned.get("body") or "")
-        # What is typed is checked; our own address need not be.
-        cleaned |= {"body": fill(written, {INTO: "…"})} if written else {}
-        check_words(self, cleaned)
-        if "body" in cleaned:
-            cleaned["body"] = self._filled(written).strip()
         return cleaned
 
 

@@ -122,6 +122,7 @@ def mark_false_alarm(
     at: datetime,
     channels: Collection[str] = (),
     letter: str = "",
+    translations: Mapping[str, Translation] | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that nothing was wrong: who was told is told so, and no customer figure counts it (R-203).
@@ -130,15 +131,18 @@ def mark_false_alarm(
     """
     incident = take(incident, ask)
     move(incident, State.FALSE_ALARM, at=at)
-    held = ledger.held_by(incident.source)
     ledger.void_impacts(incident.source, at=at)
     said: dict[str, Any] = {}
     if incident.notice:
-        draft = Draft(Phase.RESOLVED, body)
+        draft = Draft(Phase.RESOLVED, body, translations=translations or {})
         update = publishing.post(incident.notice, draft, at=at, channels=channels)
         said = {"update": update.public_id}
         publishing.withdraw(incident.notice, at=at)
-        letters.write_as_asked(incident, draft, letter, channels, held, by=by, at=at)
+        if not letter and letters.were_written(incident.notice):
+            letter = letters.HARMLESS
+        # Nothing was wrong: letters say how what is left stands now.
+        left = ledger.levels(incident.notice.components.all())
+        letters.write_as_asked(incident, draft, letter, channels, left, by=by, at=at)
     timeline.record(incident, Verb.FALSE_ALARM, by=by, at=at, words=body, token=ask.token, **said)
     clock.drop(incident, at=at, remark="It was a false alarm.")
     return incident

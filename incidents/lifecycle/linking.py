@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +17,10 @@ from incidents.moves import UNSEEN, Ask, NotAllowed, move, take
 from status import amending, ledger, publishing
 from status.enums import Phase
 from status.publishing import Draft
+from status.translations import Translation
 
 from .speaking import ways_of
+
 
 @transaction.atomic
 def link(
@@ -81,6 +83,7 @@ def merge(
     across_brands: bool = False,
     channels: Collection[str] | None = None,
     letter: str | None = None,
+    translations: Mapping[str, Translation] | None = None,
     ask: Ask = UNSEEN,
 ) -> Incident:
     """Say that it is the same as ``into``, and goes on there: told once, counted once (R-1311).
@@ -97,7 +100,8 @@ def merge(
     said: dict[str, Any] = {}
     if incident.notice and into.notice:
         amending.widen(into.notice, into.source, at=at)
-        draft, ways = Draft(Phase.RESOLVED, body), ways_of(incident, channels)
+        draft = Draft(Phase.RESOLVED, body, translations=translations or {})
+        ways = ways_of(incident, channels)
         said = {"update": publishing.post(incident.notice, draft, at=at, channels=ways).public_id}
         letters.write_as_asked(incident, draft, letter, ways, held, by=by, at=at)
     clock.drop(incident, at=at, remark="It was merged into another incident.")

@@ -220,13 +220,20 @@ def test_r804_whoever_was_written_to_reads_how_it_ends() -> None:
 def test_the_end_says_what_was_hurt_and_a_false_alarm_is_told_too() -> None:
     api = scene.component("API")
     customer("ACME", api)
-    for act in ("resolve", "mark_false_alarm"):
-        incident = declared(levels={api: Level.MAJOR})
-        getattr(lifecycle, act)(incident, body="All is well.", by=None, at=NOW)
-        assert written()["ops@acme.example"][:2] == [
-            "We write to you directly because API is not answering concerns what you use: API (major outage).",
-            "All is well.",
-        ]
+    incident = declared(levels={api: Level.MAJOR})
+    lifecycle.resolve(incident, body="All is well.", by=None, at=NOW)
+    assert written()["ops@acme.example"][:2] == [
+        "We write to you directly because API is not answering concerns what you use: API (major outage).",
+        "All is well.",
+    ]
+    incident = declared(levels={api: Level.MAJOR})
+    lifecycle.mark_false_alarm(incident, body="Nothing was wrong.", by=None, at=NOW)
+    # It never was: a letter that says so names no outage.
+    assert written()["ops@acme.example"][:3] == [
+        "We wrote to you about API is not answering.",
+        "Nothing was wrong.",
+        "What you use of it stands like this now: API (operational).",
+    ]
 
 
 def test_reopening_writes_again() -> None:

@@ -17,7 +17,7 @@ from status.models import NoticeUpdate
 from status.page import press
 from tests import scene
 from tests.incidents import desk
-from tests.incidents.desk import ADD
+from tests.incidents.desk import ADD, mistakes
 from tests.scene import NIGHT, minutes
 
 NOW = NIGHT + minutes(65)
@@ -272,3 +272,51 @@ def test_r206_a_resolution_is_told_in_german_and_to_rooms(ann: Client, update: N
     assert desk.say(ann, incident, "resolve", **typed).status_code == 302
     last = update.notice.updates.latest("seq")
     assert (last.chat, last.translations["de"]["body"], last.translations["de"]["chat"]) == ("Up.", "Geht.", "Läuft.")
+
+
+def last_german(incident: Incident) -> str:
+    notice = Incident.objects.get(pk=incident.pk).notice
+    assert notice is not None
+    return str(notice.updates.latest("seq").translations.get("de", {}).get("text", "none"))
+
+
+def test_r206_who_reads_german_hears_in_german_that_it_was_a_false_alarm(ann: Client) -> None:
+    incident = scene.incident()
+    assert desk.say(ann, incident, "false-alarm").status_code == 302
+    assert last_german(incident) == (
+        "Das war ein Fehlalarm: Unsere Dienste waren nicht betroffen. Bitte entschuldigen Sie die Verwirrung."
+    )
+
+
+def test_r206_a_false_alarm_in_words_of_ones_own_asks_what_to_say_in_german(ann: Client) -> None:
+    incident, other = scene.incident(), scene.incident()
+    # Nobody touched the German: its readers get the original, never words that say something else.
+    desk.say(ann, incident, "false-alarm", body="A probe was wrong.")
+    assert last_german(incident) == "none"
+    desk.say(ann, other, "false-alarm", body="A probe was wrong.", body_de="Eine Messung war falsch.")
+    assert last_german(other) == "Eine Messung war falsch."
+
+
+def test_r206_merging_says_in_german_where_it_goes_on(ann: Client) -> None:
+    into, double = scene.incident(title="All of the API"), scene.incident()
+    desk.say(ann, double, "merge", into=into.reference)
+    assert last_german(double) == (
+        "Das gehört zu einer größeren Störung. Alles Weitere veröffentlichen wir hier: All of the API."
+    )
+
+
+def test_r111_the_name_of_another_brand_in_the_others_title_is_found_before_it_is_a_link(ann: Client) -> None:
+    double = scene.incident()
+    into = scene.incident(title="Contoso is down")
+    Brand.objects.create(name="Contoso", sender_email="status@contoso.example")
+    refused = desk.say(ann, double, "merge", into=into.reference)
+    assert refused.status_code == 200
+    assert mistakes(refused)["body"] == ["It names another brand: Contoso."]
+
+
+def test_r1311_a_bracket_in_the_others_title_does_not_break_the_link(ann: Client) -> None:
+    into, double = scene.incident(title="API] [is down"), scene.incident()
+    desk.say(ann, double, "merge", into=into.reference)
+    notice = Incident.objects.get(pk=double.pk).notice
+    assert notice is not None
+    assert ">API] [is down</a>" in notice.updates.latest("seq").html

@@ -104,9 +104,17 @@ def _reopen(form: forms.ReopenForm, incident: Incident, by: User, at: datetime) 
 
 
 def _false_alarm(form: forms.FalseAlarmForm, incident: Incident, by: User, at: datetime) -> object:
-    body, channels = form.cleaned_data["body"], form.channels
-    letter, ask = form.letter, form.ask
-    return lifecycle.mark_false_alarm(incident, body=body, by=by, at=at, channels=channels, letter=letter, ask=ask)
+    draft = form.draft()
+    return lifecycle.mark_false_alarm(
+        incident,
+        body=draft.body,
+        translations=draft.translations,
+        channels=form.channels,
+        letter=form.letter,
+        by=by,
+        at=at,
+        ask=form.ask,
+    )
 
 
 def _close(form: forms.CloseForm, incident: Incident, by: User, at: datetime) -> object:

@@ -24,11 +24,12 @@ def _unlink(form: linking.UnlinkForm, incident: Incident, by: User, at: datetime
 
 
 def _merge(form: linking.MergeForm, incident: Incident, by: User, at: datetime) -> object:
-    known = form.cleaned_data
+    known, draft = form.cleaned_data, form.draft()
     return lifecycle.merge(
         incident,
         known["into"],
-        body=known["body"],
+        body=draft.body,
+        translations=draft.translations,
         by=by,
         at=at,
         across_brands=bool(known.get("across")),
