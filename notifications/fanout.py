@@ -23,7 +23,7 @@ from notifications import bell, closing, order, quiet
 from notifications.enums import ENDPOINTS, NEWS_POOLS, PEOPLE, PHONES, UNSENT, Channel, Fate, Pool
 from notifications.models import Announcement, Delivery, Endpoint, Subscriber
 from notifications.models.audience import SubscriberQuerySet
-from notifications.models.outbox import DeliveryQuerySet
+from notifications.models.outbox import WITHHELD, DeliveryQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +184,8 @@ def _left_out(chunk: _Chunk) -> list[tuple[Q, Combinable]]:
         (_endpoint(quarantined_at__isnull=False, failing_since__isnull=True), Value(PAUSED)),
         (_endpoint(quarantined_at__isnull=False), Value(QUARANTINED)),
     ]
+    if chunk.news.is_withheld:
+        out.append((Q(pk__gt=0), Value(WITHHELD)))
     newer = list(Announcement.objects.filter(lane=chunk.news.lane, seq__gt=chunk.news.seq).values_list("pk", flat=True))
     if newer:
         told_more = (

@@ -7,18 +7,19 @@ soon, and a sweep finds the work if the bell was never heard (design.md, "out by
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Case, Exists, OuterRef, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Value, When
 
 from notifications import bell
 from notifications.compiler import LANGUAGES, compile_mail
 from notifications.enums import LETTER_POOLS, LETTERS, PHONES, UNSENT, Channel, Doubt, Fate, Kind, Pool
 from notifications.models import Announcement, Brand, Delivery, Topic
+from notifications.models.outbox import WITHHELD
 from notifications.stories import Digest, Letter, Line, Story
 from notifications.texts import compile_text
 
@@ -226,6 +227,27 @@ def _overtake_letters(lane: str, first: int, at: datetime) -> None:
         settled_at=at,
         lease_until=None,
     )
+
+
+def withhold(lanes: Collection[str], *, at: datetime) -> bool:
+    """Hold back what has not left yet of everything said in these lanes, for good; answers whether there was any.
+
+    Words that must not be read any more (R-213): they are not sent again either, by nobody. What a worker is just
+    sending is stepped over. In the transaction of the act that forbids them; the caller holds the lanes' lock.
+    """
+    news = Announcement.objects.filter(lane__in=lanes)
+    unwritten = news.unexpanded().exists()
+    # First: a fan-out that is at it comes to its end, and the next one reads this.
+    news.update(expires_at=F("published_at"))
+    unsent = Delivery.objects.filter(announcement__in=news.values("pk"), fate__in=UNSENT).order_by("pk")
+    held = unsent.select_for_update(skip_locked=True, of=("self",)).values("pk")
+    stopped = Delivery.objects.filter(pk__in=held).update(
+        fate=Fate.SUPPRESSED,
+        reason=Case(When(copies__gt=0, then=Value(f"{WITHHELD} It may have left.")), default=Value(WITHHELD)),
+        settled_at=at,
+        lease_until=None,
+    )
+    return bool(stopped) or unwritten
 
 
 def write_digest(people: Sequence[int], digest: Digest, *, subject: str, brand: Brand, at: datetime) -> Announcement:

@@ -6,24 +6,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from incidents import assistant
-from incidents.enums import Fact, Role, Tie
+from incidents.enums import Fact, Role, Tie, Verb
 from incidents.repeats import INVERSE
 
 NOBODY = "nobody"
 
 
-def of(facts: Mapping[str, Any]) -> list[str]:
+#: What it means for the people whom an entry names.
+_WHY = {Verb.RESTRICTED: "May know", Verb.ADMITTED: "Let in", Verb.INFORMED: "Told"}
+
+
+def of(facts: Mapping[str, Any], verb: str = "") -> list[str]:
     """The facts of an entry as short phrases; none where they say nothing about people, other incidents or advice."""
-    return [*_people(facts), *_others(facts), *_advice(facts.get("assistant") or {})]
+    return [*_people(facts, verb), *_others(facts), *_advice(facts.get("assistant") or {})]
 
 
-def _people(facts: Mapping[str, Any]) -> list[str]:
+def _people(facts: Mapping[str, Any], verb: str) -> list[str]:
     people = [str(name) for name in facts.get("people") or ()]
     if facts.get("role") in Role.values and len(people) == 2:
         return [f"{Role(facts['role']).label}: {people[0] or NOBODY} → {people[1] or NOBODY}"]
-    told = [", ".join(people)] if people else []
+    why = f"{_WHY[Verb(verb)]}: " if verb in _WHY else ""
+    told = [why + ", ".join(people)] if people else []
     if facts.get("missed"):
         told.append(f"no address of {', '.join(map(str, facts['missed']))}")
+    if facts.get("withheld"):
+        told.append("messages that had not left were held back; an update tells those people anew")
     if "from" in facts and "to" in facts:
         told.append(f"{facts['from'] or NOBODY} → {facts['to'] or NOBODY}")
     return told

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
 
-from incidents import clock, timeline
+from incidents import clock, letters, timeline
 from incidents.enums import UNCOUNTED, Role, Verb
 from incidents.models import Incident, Insider
 from incidents.models.people import INFORMED
@@ -40,7 +40,8 @@ def restrict(
 ) -> Incident:
     """Only ``people``, who acts, holders of its roles, and those informed of security may know of it from now on.
 
-    Outsiders read ``public_title``, also on the page that is out; words that are out stay. Raises ``NotAllowed``.
+    Outsiders read ``public_title``, also on the page that is out; words that are out stay, messages
+    that have not left are held back: who is to be told is told anew, by an update. Raises ``NotAllowed``.
     """
     incident = take(incident, ask)
     if incident.is_restricted:
@@ -49,21 +50,26 @@ def restrict(
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; nothing of it is secret.")
     if not public_title.strip():
         raise NotAllowed("Say what outsiders read instead of the title.")
-    close_doors(incident, public_title.strip(), at=at)
+    facts = {"withheld": True} if close_doors(incident, public_title.strip(), at=at) else {}
     let_in = name_people(incident, [*people, *([by] if by else [])], by=by, at=at, reason=reason)
-    timeline.record(incident, Verb.RESTRICTED, by=by, at=at, words=reason, token=ask.token, people=let_in)
+    timeline.record(incident, Verb.RESTRICTED, by=by, at=at, words=reason, token=ask.token, people=let_in, **facts)
     inform(incident, at=at)
     clock.open_duties(incident, at=at)
     return incident
 
 
-def close_doors(incident: Incident, public_title: str, *, at: datetime) -> None:
-    """Restricted, and told by another title; the caller holds the row and writes the entry."""
+def close_doors(incident: Incident, public_title: str, *, at: datetime) -> bool:
+    """Restricted, and told by another title; the caller holds the row and writes the entry.
+
+    Messages with the old title that have not left are held back; answers whether there were any.
+    """
     incident.is_restricted = incident.is_security = True
     incident.public_title = public_title
     incident.save(update_fields=["is_restricted", "is_security", "public_title"])
     if incident.notice and incident.notice.title != incident.told_title:
         amending.retitle(incident.notice, incident.told_title, at=at)
+        return outbox.withhold([incident.notice.lane, letters.lane(incident.notice)], at=at)
+    return False
 
 
 def begin(incident: Incident, public_title: str, *, by: User | None, at: datetime) -> None:

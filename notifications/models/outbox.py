@@ -16,6 +16,9 @@ from .audience import Subscriber, Topic
 from .brand import Brand
 from .indexes import BeginningIndex
 
+#: Why words that were held back did not leave.
+WITHHELD = "Held back: it must not be read any more."
+
 
 class AnnouncementQuerySet(models.QuerySet["Announcement"]):
     def unexpanded(self) -> AnnouncementQuerySet:
@@ -79,6 +82,11 @@ class Announcement(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether it must not be read any more (``outbox.withhold``): its life ended where it began."""
+        return self.expires_at <= self.published_at
 
 
 class Rendering(models.Model):

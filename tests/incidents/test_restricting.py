@@ -9,11 +9,14 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import override_settings
 
 from incidents import lifecycle
+from incidents.admin import chronicle
 from incidents.enums import Role, Verb
 from incidents.models import Incident, Insider, Obligation
 from incidents.models.people import is_informed_of_security
+from notifications import audit, fanout
 from notifications.enums import Kind
 from notifications.models import Announcement, Delivery
+from status.enums import Level
 from status.models import Notice
 from status.page import press
 from tests import scene
@@ -109,6 +112,7 @@ def test_r213_legal_and_ciso_get_one_letter_each_that_says_only_where() -> None:
     assert "stolen" not in str(letter.content)
     said = incident.timeline.get(verb=Verb.INFORMED)
     assert (said.by, said.facts) == (None, {"people": ["Ciso", "Lawyer"], "missed": ["Mute"]})
+    assert chronicle.changes(said) == ["Told: Ciso, Lawyer", "no address of Mute"]
 
 
 def test_the_timeline_says_who_was_named_and_why() -> None:
@@ -193,3 +197,22 @@ def test_what_is_refused(case: str) -> None:
     with pytest.raises(lifecycle.NotAllowed) as refused:
         act(scene.incident(public=False), person("ann"))
     assert str(refused.value) == why
+
+
+def test_r213_messages_with_the_old_title_that_have_not_left_are_held_back() -> None:
+    """Nobody posts another update in time: what waits in a queue would still give it away."""
+    scene.subscriber()
+    ann = person("ann")
+    incident = scene.incident(title="Customer database stolen")
+    restrict(incident, ann)
+    for row in Announcement.objects.filter(kind=Kind.INCIDENT):
+        fanout.expand(row.pk)
+    held = Delivery.objects.get(subscriber__address="reader@example.com")
+    assert (held.fate, held.reason) == ("suppressed", "Held back: it must not be read any more.")
+    assert incident.timeline.get(verb=Verb.RESTRICTED).facts == {"people": ["Ann"], "withheld": True}
+    levels = {scene.component(): Level.MAJOR}
+    lifecycle.post_update(fresh(incident), scene.draft("We go on."), levels=levels, by=ann, at=LATER)
+    newest = Announcement.objects.filter(kind=Kind.INCIDENT).latest("seq")
+    fanout.expand(newest.pk)
+    assert ("stolen" in str(newest.content), newest.deliveries.get().fate) == (False, "pending")
+    assert audit.audit(LATER).wrong == []

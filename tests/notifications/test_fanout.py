@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import fanout
+from notifications import fanout, outbox
 from notifications.enums import Fate
 from notifications.models import Announcement, Delivery, Topic
 from tests.notifications.news import news, reader, readers
@@ -210,3 +210,23 @@ def test_several_workers_at_one_lane_write_it_down_once(small_chunks: None) -> N
         (1, "suppressed"): 40,
         (2, "pending"): 40,
     }
+
+
+def test_r213_what_must_not_be_read_any_more_does_not_leave(small_chunks: None) -> None:
+    """Half written down, or not at all: nobody gets it, and everybody's row says why."""
+    readers(5)
+    first = news()
+    fanout.expand(first.pk)
+    Delivery.objects.filter(subscriber__address="r00000@example.org").update(fate=Fate.ACCEPTED)
+    second = news(lane=first.lane)
+    fanout._write_chunk(second.lane)
+    assert outbox.withhold([first.lane], at=timezone.now()) is True
+    assert fanout.expand(second.pk) is True
+    assert Counter(fates(first).values()) == {Fate.ACCEPTED: 1, Fate.SUPPRESSED: 4}
+    assert Counter(fates(second).values()) == {Fate.SUPPRESSED: 5}
+    reasons = set(second.deliveries.values_list("reason", flat=True))
+    assert reasons == {"Held back: it must not be read any more."}
+    third = news(lane=first.lane)
+    fanout.expand(third.pk)
+    assert Counter(fates(third).values()) == {Fate.PENDING: 5}
+    assert outbox.withhold(["lane of nobody"], at=timezone.now()) is False
