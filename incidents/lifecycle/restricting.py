@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
@@ -50,7 +51,7 @@ def restrict(
         raise NotAllowed(f"{incident.reference} is {incident.get_state_display().lower()}; nothing of it is secret.")
     if not public_title.strip():
         raise NotAllowed("Say what outsiders read instead of the title.")
-    facts = {"withheld": True} if close_doors(incident, public_title.strip(), at=at) else {}
+    facts: dict[str, Any] = {"withheld": True} if close_doors(incident, public_title.strip(), at=at) else {}
     let_in = name_people(incident, [*people, *([by] if by else [])], by=by, at=at, reason=reason)
     timeline.record(incident, Verb.RESTRICTED, by=by, at=at, words=reason, token=ask.token, people=let_in, **facts)
     inform(incident, at=at)
