@@ -23,7 +23,7 @@ from incidents.templatetags.incidents import some
 from status.enums import Level, Phase
 
 #: What the public can read, where there is a public page.
-PUBLIC_VERBS = frozenset({Verb.PUBLISHED, Verb.CORRECTED, Verb.RESOLVED, Verb.REOPENED, Verb.FALSE_ALARM})
+PUBLIC_VERBS = frozenset({Verb.PUBLISHED, Verb.CORRECTED, Verb.RESOLVED, Verb.REOPENED, Verb.FALSE_ALARM, Verb.MERGED})
 PAGE = 100
 _LONGEST_KEY = 18
 
@@ -37,8 +37,9 @@ class Only(TextChoices):
     AUTOMATIC = "automatic", "Automatic"
 
 
-#: Corrected notes are nobody's but ours: what corrects public words names their update.
-_PUBLIC = Q(verb__in=PUBLIC_VERBS - {Verb.CORRECTED}) | Q(verb=Verb.CORRECTED, facts__has_key="update")
+#: Corrected notes and merges without last words are nobody's but ours: what says something in public names its update.
+_AT_TIMES = frozenset({Verb.CORRECTED, Verb.MERGED})
+_PUBLIC = Q(verb__in=PUBLIC_VERBS - _AT_TIMES) | Q(verb__in=_AT_TIMES, facts__has_key="update")
 _WANTED = {
     Only.ALL: Q(),
     Only.PUBLIC: _PUBLIC,
@@ -112,8 +113,8 @@ def _key(typed: str) -> int:
 
 
 def _line(incident: Incident, entry: TimelineEntry, sayings: Mapping[str, Saying]) -> Line:
-    of_note = entry.verb == Verb.CORRECTED and "update" not in entry.facts
-    public = entry.verb in PUBLIC_VERBS and incident.notice_id is not None and not of_note
+    ours = entry.verb in _AT_TIMES and "update" not in entry.facts
+    public = entry.verb in PUBLIC_VERBS and incident.notice_id is not None and not ours
     return Line(entry, public, changes(entry), sayings.get(str(entry.facts.get("update"))))
 
 
@@ -133,7 +134,7 @@ def changes(entry: TimelineEntry) -> list[str]:
         told.append(Phase(facts["phase"]).label)
     told.extend(_levels(facts.get("levels")))
     told.extend([*_runbook(facts), *_findings(facts.get("findings")), *_times(facts), *(facts.get("concerns") or ())])
-    return [*told, *said.of(facts)]
+    return [*told, *said.of(facts, entry.verb)]
 
 
 def _runbook(facts: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from notifications import phones
 from notifications.channels import registry
@@ -29,7 +30,9 @@ class ColleagueForm(ColleagueModelForm):
     """A number is checked like that of a subscriber, and asked for where texts are wanted."""
 
     #: As people type them, with spaces.
-    phone = forms.CharField(label="Mobile number", required=False, max_length=phones.LONGEST)
+    phone = forms.CharField(
+        label="Mobile number", required=False, max_length=phones.LONGEST, widget=UnfoldAdminTextInputWidget
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -158,6 +158,14 @@ def test_r1311_merging_ends_the_page_with_a_link_to_the_other(ann: Client) -> No
     assert double.notice is not None
     assert into.notice is not None
     assert (double.state, double.merged_into) == (State.MERGED, into)
+    public = ann.get(desk.screen_of(double), {"only": "public"}).context["chronicle"].lines
+    assert [(line.entry.verb, line.public) for line in public] == [(Verb.MERGED, True), (Verb.PUBLISHED, True)]
+    inside = ann.get(desk.screen_of(into), {"only": "internal"}).context["chronicle"].lines
+    assert (inside[0].entry.verb, inside[0].public, inside[0].said) == (
+        Verb.MERGED,
+        False,
+        [f"took over {double.reference}"],
+    )
     words = double.notice.updates.latest("seq").body
     assert words == (
         "This is part of a larger problem. Please follow "
