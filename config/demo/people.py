@@ -13,7 +13,12 @@ ADMIN = "admin"
 #: Letters and digits that cannot be mistaken for each other.
 _SAFE = "abcdefghjkmnpqrstuvwxyz23456789"
 
-_SEE_INCIDENTS = ("incidents.view_incident", "incidents.view_timelineentry", "incidents.view_obligation")
+_SEE_INCIDENTS = (
+    "incidents.view_incident",
+    "incidents.view_maintenance",
+    "incidents.view_timelineentry",
+    "incidents.view_obligation",
+)
 _SEE_DELIVERIES = (
     "notifications.view_announcement",
     "notifications.view_delivery",
@@ -30,7 +35,12 @@ _SEE_RULES = (
     "incidents.view_policy",
     "incidents.view_policyversion",
     "incidents.view_severity",
+    "incidents.view_updatetemplate",
+    "incidents.view_runbookstep",
+    "incidents.view_tool",
     "status.view_component",
+    "status.view_notice",
+    "status.view_impact",
 )
 _SEE_ALL = (*_SEE_INCIDENTS, *_SEE_DELIVERIES, *_SEE_PEOPLE, *_SEE_RULES, "postmortems.view_review")
 
@@ -42,7 +52,6 @@ ROLES: dict[str, tuple[str, ...]] = {
         "incidents.declare",
         "incidents.publish",
         "incidents.change_updatetemplate",
-        "incidents.view_updatetemplate",
         "notifications.add_endpoint",
         "notifications.change_endpoint",
         "notifications.change_channelstate",
@@ -58,11 +67,17 @@ ROLES: dict[str, tuple[str, ...]] = {
         "incidents.declare",
         "incidents.publish",
         "incidents.command",
+        "incidents.add_runbookstep",
+        "incidents.change_runbookstep",
+        "incidents.add_tool",
+        "incidents.change_tool",
         "postmortems.add_review",
         "postmortems.change_review",
     ),
     "Finance": (*_SEE_INCIDENTS, "notifications.view_customer", "notifications.view_contact", "incidents.view_policy"),
     "Auditor": _SEE_ALL,
+    # Told of every security incident, and let in to read it.
+    "Legal and CISO": (*_SEE_INCIDENTS, "incidents.informed_of_security"),
 }
 #: login, first and last name, role.
 STAFF = (
@@ -71,6 +86,7 @@ STAFF = (
     ("commander", "Marcus", "Adeyemi", "Incident commander"),
     ("finance", "Tomasz", "Wolski", "Finance"),
     ("auditor", "Yuki", "Tanaka", "Auditor"),
+    ("ciso", "Noor", "Haddad", "Legal and CISO"),
 )
 
 

@@ -98,7 +98,7 @@ def test_each_role_has_a_login_that_works(loaded: None, client) -> None:
         assert client.login(username=login, password=password)
         assert User.objects.get(username=login).groups.get().name == role
         assert client.get("/admin/").status_code == 200
-    assert Group.objects.count() == 5
+    assert Group.objects.count() == 6
 
 
 def test_who_may_say_what(loaded: None) -> None:
@@ -111,6 +111,7 @@ def test_who_may_say_what(loaded: None) -> None:
         "commander": (True, True, True),
         "finance": (False, False, False),
         "auditor": (False, False, False),
+        "ciso": (False, False, False),
         "admin": (True, True, True),
     }
 
