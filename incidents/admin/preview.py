@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.conf import settings
 from incidents import letters
 from incidents.enums import Publicity
 from incidents.forms import TellingForm
+from incidents.forms.retranslating import Retranslating
 from incidents.forms.telling import Line
 from incidents.forms.translating import OTHERS, Translating, name_of
 from incidents.letters import Mailing
@@ -94,7 +96,7 @@ def preview(form: TellingForm) -> Preview:
         return Preview(told=False)
     if form.brand is None:
         return Preview(told=True, problems=["No brand is set up yet: add one first."])
-    draft = _shown(form.draft())
+    draft = _shown(form.draft(), _gaps(form.kind))
     story = form.story(draft)
     sms, problems, mail, letter = Sms(story.sms), [], None, None
     try:
@@ -135,17 +137,17 @@ def _lint(form: TellingForm) -> list[tuple[str, str]]:
 
 def _languages(form: TellingForm, story: Story) -> list[Spoken]:
     """Every other language."""
-    if not isinstance(form, Translating) or form.brand is None:
+    if not isinstance(form, (Translating, Retranslating)) or form.brand is None:
         return []
     return [_spoken(form, form.brand, story, language) for language in OTHERS]
 
 
-def _spoken(form: Translating, brand: Brand, story: Story, language: str) -> Spoken:
+def _spoken(form: Translating | Retranslating, brand: Brand, story: Story, language: str) -> Spoken:
     rendition, name = form.rendition(language), name_of(language)
     if rendition.words is None:
         return Spoken(language, name, rendition.why_not)
     if not rendition.goes:
-        shown = replace(rendition.words, body=_LEFT.sub(_gap, rendition.words.body))
+        shown = replace(rendition.words, body=_LEFT.sub(_gaps(form.kind), rendition.words.body))
         return Spoken(language, name, rendition.why_not, shown.words)
     said = rendition.words
     try:
@@ -164,7 +166,7 @@ def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
     hurt = form.hurt
     theirs = form.mailing.groups[0][0] if form.mailing.groups else tuple(hurt)
     words = letters.letter(
-        _LEFT_BUT_OWN.sub(_gap, form.letter),
+        _LEFT_BUT_OWN.sub(_gaps(form.kind), form.letter),
         {component: hurt[component] for component in theirs},
         title=story.title,
         url=story.url or settings.SITE_URL,
@@ -172,31 +174,32 @@ def _letter(form: TellingForm, story: Story) -> compiler.Preview | None:
     return compiler.preview_letter(words, form.brand, publishing.subject(form.brand, story, form.headline))
 
 
-def _shown(draft: Draft) -> Draft:
+def _shown(draft: Draft, gap: Callable[[re.Match[str]], str]) -> Draft:
     """What is still blank is shown as a gap in words: it must be seen, and it is no message yet."""
     return replace(
         draft,
-        body=_LEFT.sub(_gap, draft.body) or "[… nothing said yet …]",
-        sms=_LEFT.sub(_gap, draft.sms),
-        chat=_LEFT.sub(_gap, draft.chat),
+        body=_LEFT.sub(gap, draft.body) or "[… nothing said yet …]",
+        sms=_LEFT.sub(gap, draft.sms),
+        chat=_LEFT.sub(gap, draft.chat),
         translations={
             language: replace(
-                said, body=_LEFT.sub(_gap, said.body), sms=_LEFT.sub(_gap, said.sms), chat=_LEFT.sub(_gap, said.chat)
+                said, body=_LEFT.sub(gap, said.body), sms=_LEFT.sub(gap, said.sms), chat=_LEFT.sub(gap, said.chat)
             )
             for language, said in draft.translations.items()
         },
     )
 
 
-def _gap(match: re.Match[str]) -> str:
-    return f"[… {meaning_of(match[1])} …]"
+def _gaps(kind: Kind) -> Callable[[re.Match[str]], str]:
+    """What stands in place of a placeholder that is not filled in yet: what it is for, in a few words."""
+    known = WORK_PLACEHOLDERS if kind == Kind.MAINTENANCE else LETTER_PLACEHOLDERS
 
+    def gap(match: re.Match[str]) -> str:
+        name = match[1]
+        meaning = known[name].meaning.split(";")[0] if name in known else name
+        return f"[… {meaning[:1].lower()}{meaning[1:]} …]"
 
-def meaning_of(name: str) -> str:
-    """What a placeholder stands for, in a few words."""
-    known = LETTER_PLACEHOLDERS.get(name) or WORK_PLACEHOLDERS.get(name)
-    meaning = known.meaning.split(";")[0] if known else name
-    return meaning[:1].lower() + meaning[1:]
+    return gap
 
 
 def _warnings(form: TellingForm) -> list[str]:

@@ -16,7 +16,7 @@ from status.translations import Translation
 
 from .base import words
 from .telling import TellingForm
-from .translating import name_of
+from .translating import Rendition, name_of
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ class Retranslating(TellingForm):
             if body and (body != said["body"].strip() or self.known(f"checked_{language}")):
                 found[language] = Translation(body)
         return found
+
+    def rendition(self, language: str) -> Rendition:
+        """What becomes of one language, for the preview."""
+        if told := self.translations.get(language):
+            return Rendition(told)
+        said = self.update.translations.get(language)
+        return Rendition(Translation(said["body"]), stale=True) if said else Rendition()
 
     @property
     def retold(self) -> list[Retold]:

@@ -61,7 +61,8 @@ class Rendition:
             return "there are no words"
         if self.stale:
             return "the original was changed; check these words, then tick that they still fit"
-        return f"{', '.join('{{' + name + '}}' for name in sorted(self.missing))} is not filled in"
+        verb = "is" if len(self.missing) == 1 else "are"
+        return f"{', '.join('{{' + name + '}}' for name in sorted(self.missing))} {verb} not filled in"
 
 
 @dataclass(frozen=True)

@@ -320,3 +320,13 @@ def test_r1311_a_bracket_in_the_others_title_does_not_break_the_link(ann: Client
     notice = Incident.objects.get(pk=double.pk).notice
     assert notice is not None
     assert ">API] [is down</a>" in notice.updates.latest("seq").html
+
+
+def test_r205_the_preview_of_a_correction_says_what_becomes_of_the_german(ann: Client, update: NoticeUpdate) -> None:
+    url = desk.correct(Incident.objects.get(), update.public_id)
+    data = desk.opened(ann, url, body="Better words.")
+    shown = ann.post(f"{url}preview/", data).content.decode()
+    assert "Readers of German get the original: the original was changed" in shown
+    shown = ann.post(f"{url}preview/", data | {"body_de": "Bessere Worte."}).content.decode()
+    assert "Bessere Worte." in shown
+    assert "Readers of German" not in shown
