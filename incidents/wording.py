@@ -1,6 +1,6 @@
 """Earlier wording: what was said in public before, where it stood like this (R-206).
 
-Never from restricted incidents or false alarms; of corrected words only the newest. Where a fact of that
+Never from restricted incidents, false alarms or duplicates; of corrected words only the newest. Where a fact of that
 incident stands in its words, its placeholder comes back, so that the words tell the facts of this one.
 """
 
@@ -16,7 +16,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 
 from incidents import words
-from incidents.enums import State
+from incidents.enums import UNCOUNTED
 from incidents.models import Incident
 from notifications.compiler import LANGUAGES
 from status.enums import Level, Phase
@@ -70,7 +70,7 @@ def earlier(
     ``components``, ``policy`` and ``brand`` are ids; no components: whatever was affected. ``apart_from`` is the
     incident that they are looked for. Three queries at most, by key, however many incidents there are.
     """
-    known = Incident.objects.visible_to(user).filter(is_restricted=False).exclude(state=State.FALSE_ALARM)
+    known = Incident.objects.visible_to(user).filter(is_restricted=False).exclude(state__in=UNCOUNTED)
     known = known.filter(notice__in=_newest(components))
     if apart_from is not None:
         known = known.exclude(pk=apart_from)

@@ -67,6 +67,13 @@ def test_r213_never_from_restricted_incidents_false_alarms_or_the_one_it_is_abou
     assert wording.earlier(scene.operator("root", is_superuser=True), phase=Phase.RESOLVED) == []
 
 
+def test_r1311_never_the_words_of_a_duplicate_which_only_say_where_it_goes_on() -> None:
+    into, double = said("Ours."), said("Theirs.", at=NIGHT + minutes(1))
+    lifecycle.merge(double, into, body="Please follow the other.", by=scene.operator(), at=NIGHT + minutes(9))
+    assert offered() == ["Ours."]
+    assert offered(phase=Phase.RESOLVED) == []
+
+
 def test_r205_of_corrected_words_only_the_newest() -> None:
     incident = said("Wrong.")
     assert incident.notice
