@@ -191,8 +191,8 @@ def test_the_grid_costs_the_same_whatever_its_size(
     small = policies.revise(of("public-status"), by=None, at=LATER)
     everything = dict.fromkeys(filled(admin_client, draft), "on")
     for version in (small, draft):
-        # Session and user; the version, its levels, their cells; channels that people chose.
-        with django_assert_num_queries(6):
+        # Session and user; the version, its levels, their cells; channels that people chose; the side's numbers.
+        with django_assert_num_queries(7):
             admin_client.get(address(version))
     levels = {row.pk: row for row in draft.severities.all()}
     cells = {
