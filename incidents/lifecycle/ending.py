@@ -52,6 +52,8 @@ def resolve(
     concerns = guard.before_resolving(incident, at)
     if ended_at and ended_at < incident.round_began_at:
         raise NotAllowed(f"It cannot have stopped hurting before {incident.round_began_at:%H:%M} UTC, when it began.")
+    # Where nobody said that it was mitigated, it was when it stopped to hurt: that is no time of posting.
+    incident.mitigated_at = incident.mitigated_at or ended_at
     move(incident, State.RESOLVED, at=at)
     weigh(incident, concerns, override, by=by, at=at)
     incident.ended_at = ended_at or at

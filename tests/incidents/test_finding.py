@@ -122,6 +122,16 @@ def test_r1302_the_ledger_and_the_page_follow_a_corrected_beginning_and_end() ->
     assert incident.notice.resolved_at == NIGHT + minutes(60)
 
 
+def test_r1302_what_stopped_to_hurt_before_it_was_said_was_mitigated_then() -> None:
+    incident = lifecycle.resolve(
+        scene.incident(), body="Over.", ended_at=NIGHT + minutes(20), by=None, at=NIGHT + minutes(60)
+    )
+    assert (incident.mitigated_at, incident.resolved_at) == (NIGHT + minutes(20), NIGHT + minutes(60))
+    known = lifecycle.mitigate(scene.incident(), words="", by=None, at=NIGHT + minutes(5))
+    known = lifecycle.resolve(known, body="Over.", ended_at=NIGHT + minutes(9), by=None, at=NIGHT + minutes(60))
+    assert known.mitigated_at == NIGHT + minutes(5)
+
+
 def test_r1302_each_correction_keeps_old_and_new_author_and_reason() -> None:
     ann, incident = scene.operator(), scene.incident()
     incident = lifecycle.correct_times(
