@@ -375,3 +375,25 @@ def test_r206_the_words_of_a_template_are_put_in_without_a_script_and_nothing_is
     form = page.context["form"]
     assert (form["body"].value(), form["chat"].value()) == ("It runs.", "{{impact}}")
     assert fresh(work).state == MaintenanceState.PLANNED
+
+
+def test_r206_moved_and_cancelled_planned_work_is_told_in_german_too(ann: Client) -> None:
+    work = announced()
+    say(ann, work, "reschedule", planned_start_at="2026-12-01 03:00", planned_end_at="2026-12-01 05:00")
+    say(ann, work, "cancel", chat="Called off.")
+    moved, cancelled = fresh(work).notice.updates.order_by("seq")[1:]  # type: ignore[union-attr]
+    assert moved.translations["de"]["text"] == (
+        "Die Wartung Database upgrade wird verschoben. Beginn: 03:00 UTC am 1. Dezember 2026. "
+        "Ende voraussichtlich: 05:00 UTC am 1. Dezember 2026."
+    )
+    assert (cancelled.chat, cancelled.translations["de"]["text"]) == (
+        "Called off.",
+        "Die Wartung Database upgrade ist abgesagt. Einen neuen Termin geben wir noch bekannt.",
+    )
+
+
+def test_what_was_never_announced_is_cancelled_with_a_word_for_colleagues(ann: Client) -> None:
+    work = planned()
+    assert mistakes(say(ann, work, "cancel")) == {"body": ["Say why: the record keeps it."]}
+    assert say(ann, work, "cancel", body="Not needed {{any}} more.").status_code == 302
+    assert fresh(work).notice is None
