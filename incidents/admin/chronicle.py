@@ -149,10 +149,11 @@ def _runbook(facts: Mapping[str, Any]) -> list[str]:
 def _findings(changed: Any) -> list[str]:
     """What was found out: each answer; what was answered before it, where somebody had."""
     told = []
-    for name, answers in (changed or {}).items():
-        before, after = (_answer(name, answer) for answer in answers)
+    # In our order: not every database keeps that of the facts.
+    for name in (name for name in _FINDINGS if name in (changed or {})):
+        before, after = (_answer(name, answer) for answer in changed[name])
         was = "" if before == _ANSWERS[None] or name == "review_asked" else f"{before} → "
-        told.append(f"{_FINDINGS.get(name, name)}: {was}{after}")
+        told.append(f"{_FINDINGS[name]}: {was}{after}")
     return told
 
 

@@ -52,8 +52,8 @@ def _advice(said: Mapping[str, Any]) -> list[str]:
     """What the severity assistant was told, and what it proposed because of which rule."""
     if not said:
         return []
-    known = [(Fact(name), value) for name, value in (said.get("facts") or {}).items() if name in Fact.values]
-    told = [f"{fact.label}: {_shown(fact, value).lower()}" for fact, value in known]
+    known = said.get("facts") or {}
+    told = [f"{fact.label}: {_shown(fact, known[fact.value]).lower()}" for fact in Fact if fact.value in known]
     rule = f", because {said['rule']}" if said.get("rule") else ""
     proposed = f"proposed {said['proposed']}{rule}" if said.get("proposed") else "proposed nothing"
     return [
