@@ -64,7 +64,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 *_screen(request, "Tools", "query_stats", "incidents.tool"),
                 *_screen(request, "People", "group", "auth.user"),
                 *_screen(request, "Roles", "badge", "auth.group"),
-                *_screen(request, "How I am reached", "contact_phone", "notifications.colleague"),
+                *_screen(request, _reached(request), "contact_phone", "notifications.colleague"),
             ],
         ),
     ]
@@ -111,3 +111,9 @@ def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = 
 
 def _item(title: str, icon: str, link: str, active: bool) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": link, "active": active, "has_permission": True}
+
+
+def _reached(request: HttpRequest) -> str:
+    """Everybody sees how they are reached themselves; who may see the others gets the list of all."""
+    sees_all = request.user.has_perm("notifications.view_colleague")
+    return "How we are reached" if sees_all else "How I am reached"

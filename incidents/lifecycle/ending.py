@@ -106,7 +106,9 @@ def reopen(
     incident.save(update_fields=[*over, "reopened_at"])
     if draft.phase == Phase.MONITORING:
         move(incident, State.MITIGATED, at=at)
-    timeline.record(incident, Verb.REOPENED, by=by, at=at, words=draft.body, token=ask.token)
+    # Public words stand in the entry of the update that says them.
+    words = "" if incident.notice else draft.body
+    timeline.record(incident, Verb.REOPENED, by=by, at=at, words=words, token=ask.token)
     clock.drop(incident, *clock.AFTERWARDS, at=at, remark="Reopened.")
     if incident.notice:
         publish(incident, draft, levels, by=by, at=at, channels=channels, letter=letter, override=override)

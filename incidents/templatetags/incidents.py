@@ -51,7 +51,7 @@ def moment(at: datetime, now: datetime) -> SafeString:
 def due(at: datetime, now: datetime) -> SafeString:
     """``in 12 min``, and once it has passed ``overdue by 8 min``; counts on by itself."""
     late = now >= at
-    words = f"overdue by {ago(now - at)}" if late else distance(at, now)
+    words = overdue(now - at) if late else distance(at, now)
     return format_html(
         '<time class="hg-count{}" datetime="{}" data-due title="{}">{}</time>',
         " hg-late" if late else "",
@@ -59,6 +59,11 @@ def due(at: datetime, now: datetime) -> SafeString:
         exact(at),
         words,
     )
+
+
+def overdue(late: timedelta) -> str:
+    """``overdue by 8 min``; within the first minute ``overdue now``."""
+    return f"overdue by {ago(late)}" if late >= timedelta(minutes=1) else "overdue now"
 
 
 @register.simple_tag

@@ -10,7 +10,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from incidents.templatetags.incidents import ago, exact
+from incidents.templatetags.incidents import ago, exact, overdue
 
 if TYPE_CHECKING:
     # Libraries are loaded before the console is there.
@@ -45,8 +45,7 @@ def left(owed: Owed) -> str:
     if row.due_at is None or row.limit_at is None:
         return f"open for {ago(at - row.opened_at)}"
     if owed.overdue:
-        late = at - row.limit_at
-        return f"overdue by {ago(late)}" if late >= timedelta(minutes=1) else "overdue now"
+        return overdue(at - row.limit_at)
     if owed.grace:
         return f"due, {short_of(row.limit_at - at)} to go"
     return short_of(row.due_at - at)

@@ -48,7 +48,7 @@ window.Heliograph = {
     each("[data-due]", (time) => {
       const ahead = new Date(time.dateTime) - now;
       time.classList.toggle("hg-late", ahead <= 0);
-      say(time, ahead > 0 ? (ahead < MINUTE ? "now" : `in ${ago(ahead + 59000)}`) : `overdue by ${ago(-ahead)}`);
+      say(time, ahead > 0 ? (ahead < MINUTE ? "now" : `in ${ago(ahead + 59000)}`) : (-ahead < MINUTE ? "overdue now" : `overdue by ${ago(-ahead)}`));
     }, root);
     each("[data-since]", (span) => say(span, ago(now - new Date(span.dataset.since))), root);
   };
