@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -100,14 +101,25 @@ def correct_times(
         raise NotAllowed(f"These are the times of {incident.reference} already.")
     if wrong := misplaced(incident, given, at):
         raise NotAllowed(" ".join(wrong.values()))
-    for mark, (_, new) in moved.items():
-        setattr(incident, mark, new)
-    incident.save(update_fields=list(moved))
-    facts: dict[str, Any] = {mark: [old.isoformat(), new.isoformat()] for mark, (old, new) in moved.items()}
-    timeline.record(incident, Verb.TIMES, by=by, at=at, words=reason.strip(), token=ask.token, **facts)
+    _move_marks(incident, moved, words=reason.strip(), by=by, at=at, token=ask.token)
     _retell(incident, moved, at)
     clock.replan_times(incident, at=at, reason=reason.strip())
     return incident
+
+
+def begin_with(incident: Incident, other: Incident, *, words: str, by: User | None, at: datetime) -> None:
+    """What was merged into it hit customers before: so it began, and was noticed, then (R-1302).
+
+    Its own components stay hit since they were. The caller holds both rows.
+    """
+    earlier = {mark: getattr(other, mark) for mark in ("started_at", "detected_at")}
+    moved = {mark: (old, new) for mark, (old, new) in changed_marks(incident, earlier).items() if new < old}
+    if not moved:
+        return
+    _move_marks(incident, moved, words=words, by=by, at=at)
+    if incident.notice:
+        publishing.retime(incident.notice, started_at=incident.started_at, ended_at=None, at=at)
+    clock.replan_times(incident, at=at, reason=words)
 
 
 def changed_marks(incident: Incident, given: Mapping[str, datetime | None]) -> dict[str, tuple[datetime, datetime]]:
@@ -144,6 +156,22 @@ def misplaced(incident: Incident, given: Mapping[str, datetime | None], at: date
         if broken and moved:
             wrong.setdefault(mark, words)
     return wrong
+
+
+def _move_marks(
+    incident: Incident,
+    moved: Mapping[str, tuple[datetime, datetime]],
+    *,
+    words: str,
+    by: User | None,
+    at: datetime,
+    token: UUID | None = None,
+) -> None:
+    for mark, (_, new) in moved.items():
+        setattr(incident, mark, new)
+    incident.save(update_fields=list(moved))
+    facts: dict[str, Any] = {mark: [old.isoformat(), new.isoformat()] for mark, (old, new) in moved.items()}
+    timeline.record(incident, Verb.TIMES, by=by, at=at, words=words, token=token, **facts)
 
 
 def _retell(incident: Incident, moved: Mapping[str, tuple[datetime, datetime]], at: datetime) -> None:

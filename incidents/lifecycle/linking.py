@@ -19,6 +19,7 @@ from status.enums import Phase
 from status.publishing import Draft
 from status.translations import Translation
 
+from .finding import begin_with
 from .speaking import ways_of
 
 
@@ -88,8 +89,9 @@ def merge(
 ) -> Incident:
     """Say that it is the same as ``into``, and goes on there: told once, counted once (R-1311).
 
-    Its components are held by ``into`` since they were hit; its page ends with ``body``; nothing is owed for
-    it any more. ``channels`` and ``letter`` as for ``resolve``. Raises ``NotAllowed`` with the reason.
+    Its components are held by ``into`` since they were hit, and ``into`` began when the first of both did.
+    Its page ends with ``body``; nothing is owed for it any more. ``channels`` and ``letter`` as for ``resolve``.
+    Raises ``NotAllowed`` with the reason.
     """
     incident, into = _take_both(incident, into, ask)
     _refuse_merging(incident, into, across_brands)
@@ -112,6 +114,7 @@ def merge(
     words, told = body if said else said_in(incident, into, body), told_in(incident, into)
     timeline.record(incident, Verb.MERGED, by=by, at=at, words=words, token=ask.token, into=told, **said)
     timeline.record(into, Verb.MERGED, by=by, at=at, took=told_in(into, incident))
+    begin_with(into, incident, words=f"It began with {told_in(into, incident)}.", by=by, at=at)
     return incident
 
 

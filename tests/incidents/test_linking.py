@@ -101,6 +101,24 @@ def test_r1311_a_duplicate_goes_on_under_the_other() -> None:
     assert list(Incident.objects.counted()) == [into]
 
 
+def test_r1302_what_hit_customers_first_is_when_both_began() -> None:
+    """The page says since when it hurts as the ledger does; its own components stay hit since they were."""
+    api, web, ann = scene.component("API"), scene.component("Web"), scene.operator()
+    first = scene.incident(levels={web: Level.MAJOR}, at=NIGHT)
+    into = scene.incident(levels={api: Level.PARTIAL}, at=NIGHT + minutes(30))
+    lifecycle.merge(first, into, body="This goes on elsewhere.", by=ann, at=NIGHT + minutes(40), channels=[])
+    into = fresh(into)
+    assert into.notice is not None
+    assert (into.started_at, into.detected_at, into.notice.started_at) == (NIGHT, NIGHT, NIGHT)
+    assert sorted(Impact.objects.open().values_list("component__name", "began_at")) == [
+        ("API", NIGHT + minutes(30)),
+        ("Web", NIGHT),
+    ]
+    corrected = into.timeline.get(verb=Verb.TIMES)
+    assert corrected.words == f"It began with {first.reference}."
+    assert corrected.facts["started_at"] == [(NIGHT + minutes(30)).isoformat(), NIGHT.isoformat()]
+
+
 def test_everybody_who_heard_of_the_duplicate_hears_where_it_goes_on() -> None:
     into, double = scene.incident(), scene.incident()
     before = Announcement.objects.count()
