@@ -30,10 +30,10 @@ demo: setup ## Run the product with a demo organisation: make demo PORT=8000
 	@exec $(PY) manage.py up --demo --port "$(PORT)"
 
 test: setup ## The whole suite on SQLite; needs no services
-	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
+	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 --dist worksteal -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
 
 test-services: setup ## All of it that asks a database, on PostgreSQL and Redis, with real worker processes and the drills
-	@$(PY) -m tests.services $(PYTEST) -n 2 -m "$(QUIET) and not pure" --junitxml=$(RESULTS)/postgresql.xml $(ARGS); suite=$$?; \
+	@$(PY) -m tests.services $(PYTEST) -n 2 --dist worksteal -m "$(QUIET) and not once" --junitxml=$(RESULTS)/postgresql.xml $(ARGS); suite=$$?; \
 	$(PY) -m tests.services $(PYTEST) -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
 
 # Two runs: the driver of the flows keeps an event loop in its thread, where Django opens no database.

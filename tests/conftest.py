@@ -22,4 +22,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         asks = item.get_closest_marker("django_db") or DATABASE & set(getattr(item, "fixturenames", ()))
         if not asks and PROGRAMS not in item.path.parents:
-            item.add_marker("pure")
+            item.add_marker("once")

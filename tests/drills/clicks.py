@@ -17,6 +17,7 @@ import requests
 
 from config import programs
 from config.supervisor import free_port
+from status.enums import Level
 from tests.drills.browser import Answer, Browser
 from tests.drills.databases import ROOT
 from tests.drills.programme import Drill
@@ -105,10 +106,16 @@ def _update_of(theatre: Stage) -> str:
     return f"/admin/incidents/incident/{theatre.ask('SELECT min(id) FROM incidents_incident')}/act/update/"
 
 
+def _level_of(theatre: Stage) -> str:
+    """The field of the one component there is."""
+    return f"levels-{theatre.ask('SELECT min(id) FROM status_component')}"
+
+
 def _click(theatre: Stage, browser: Browser, path: str, word: str, times: int) -> None:
     form = browser.open(path) | {"body": f"{word} it.", "sms": ""}
     if "title" in form:
-        form["title"] = f"{word} is failing"
+        # The gravest level in public marks a component: the guard asks why where it does not (R-1303).
+        form |= {"title": f"{word} is failing", _level_of(theatre): Level.MAJOR.value}
     answers = browser.click(path, form, times=times)
     theatre.faults += _misled(word, answers)
 

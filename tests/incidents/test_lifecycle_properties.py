@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Stage
 from hypothesis.stateful import invariant, run_state_machine_as_test
@@ -191,10 +192,12 @@ def test_whatever_is_said_in_whatever_order_the_books_agree() -> None:
     runbook.load()
     severities()
     long = settings.default.max_examples > 100
+    # Two acts at once are tried elsewhere: there the databases differ.
+    few = 24 if connection.vendor == "sqlite" else 10
     run_state_machine_as_test(
         Agreeing,
         settings=settings(
-            max_examples=settings.default.max_examples if long else 24,
+            max_examples=settings.default.max_examples if long else few,
             stateful_step_count=60 if long else 25,
             deadline=None,
             # A short failing night is looked for by the long game only: it takes minutes.

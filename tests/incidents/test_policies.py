@@ -416,7 +416,8 @@ def test_r206_every_template_is_said_in_german_too_with_the_same_placeholders() 
         )
         for part in ("body", "sms", "chat"):
             assert find_placeholders(getattr(row, part)) == find_placeholders(getattr(original, part))
-        assert not original.body.isspace() and row.body != original.body
+        assert not original.body.isspace()
+        assert row.body != original.body
 
 
 @pytest.mark.usefixtures("presets")
