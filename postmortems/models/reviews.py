@@ -4,8 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from incidents.models import Incident
-
-from .enums import Stage
+from postmortems.enums import Stage
 
 
 class Review(models.Model):

@@ -1,0 +1,25 @@
+from .contracts import Contract, Term
+from .ledger import Batch, Credit, CreditDeed, Posting
+from .months import Assessment, ContractMonth, Exclusion, OutageFacts, Run, Seen, Touch
+from .reviews import Review
+from .rules import RuleBook, RuleVersion, Tier
+
+__all__ = [
+    "Assessment",
+    "Batch",
+    "Contract",
+    "ContractMonth",
+    "Credit",
+    "CreditDeed",
+    "Exclusion",
+    "OutageFacts",
+    "Posting",
+    "Review",
+    "RuleBook",
+    "RuleVersion",
+    "Run",
+    "Seen",
+    "Term",
+    "Tier",
+    "Touch",
+]
