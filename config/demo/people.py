@@ -42,7 +42,18 @@ _SEE_RULES = (
     "status.view_notice",
     "status.view_impact",
 )
-_SEE_ALL = (*_SEE_INCIDENTS, *_SEE_DELIVERIES, *_SEE_PEOPLE, *_SEE_RULES, "postmortems.view_review")
+#: Contracts, rules, credits and what was exported.
+_SEE_MONEY = (
+    "postmortems.view_contract",
+    "postmortems.view_term",
+    "postmortems.view_rulebook",
+    "postmortems.view_ruleversion",
+    "postmortems.view_credit",
+    "postmortems.view_contractmonth",
+    "postmortems.view_exclusion",
+    "postmortems.view_batch",
+)
+_SEE_ALL = (*_SEE_INCIDENTS, *_SEE_DELIVERIES, *_SEE_PEOPLE, *_SEE_RULES, *_SEE_MONEY, "postmortems.view_review")
 
 #: What each role may do, as ``app.codename``. Finance sees incidents only; who writes does not approve.
 ROLES: dict[str, tuple[str, ...]] = {
@@ -74,7 +85,26 @@ ROLES: dict[str, tuple[str, ...]] = {
         "postmortems.add_review",
         "postmortems.change_review",
     ),
-    "Finance": (*_SEE_INCIDENTS, "notifications.view_customer", "notifications.view_contact", "incidents.view_policy"),
+    "Finance": (
+        *_SEE_INCIDENTS,
+        *_SEE_MONEY,
+        "notifications.view_customer",
+        "notifications.view_contact",
+        "incidents.view_policy",
+        "postmortems.add_contract",
+        "postmortems.change_contract",
+        "postmortems.add_term",
+        "postmortems.change_term",
+        "postmortems.add_rulebook",
+        "postmortems.change_rulebook",
+        "postmortems.add_ruleversion",
+        "postmortems.change_ruleversion",
+        "postmortems.put_rules_in_force",
+        "postmortems.approve_credit",
+        "postmortems.grant_credit",
+        "postmortems.export_credit",
+        "postmortems.exclude_time",
+    ),
     "Auditor": _SEE_ALL,
     # Told of every security incident, and let in to read it.
     "Legal and CISO": (*_SEE_INCIDENTS, "incidents.informed_of_security"),
@@ -85,6 +115,8 @@ STAFF = (
     ("comms", "Ines", "Carvalho", "Communications"),
     ("commander", "Marcus", "Adeyemi", "Incident commander"),
     ("finance", "Tomasz", "Wolski", "Finance"),
+    # Large credits and reversals need a second person (R-1308).
+    ("controller", "Amara", "Okafor", "Finance"),
     ("auditor", "Yuki", "Tanaka", "Auditor"),
     ("ciso", "Noor", "Haddad", "Legal and CISO"),
 )

@@ -47,6 +47,8 @@ def change_severity(
         token=ask.token,
         severity=[was.short, severity.short],
         policy=[str(was.version), str(severity.version)],
+        # What figures and credits read: the levels themselves, whatever they are called.
+        levels=[was.pk, severity.pk],
     )
     if incident.notice:
         publishing.rerank(incident.notice, severity.rank, at=at)
