@@ -56,6 +56,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            "Money",
+            [
+                *_screen(request, "Credits", "receipt_long", "postmortems.credit"),
+                *_screen(request, "Batches", "inventory_2", "postmortems.batch"),
+                *_screen(request, "Contracts", "contract", "postmortems.contract"),
+                *_screen(request, "Credit rules", "percent", "postmortems.rulebook"),
+                *_screen(request, "Excluded time", "event_busy", "postmortems.exclusion"),
+            ],
+        ),
+        (
             "Rules",
             [
                 *_screen(request, "Policies", "rule", "incidents.policy"),

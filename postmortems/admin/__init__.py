@@ -1,0 +1,1 @@
+"""Screens of contracts, of the rules for service credits, and of the credits themselves."""
