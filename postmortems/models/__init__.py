@@ -2,7 +2,7 @@ from .contracts import Contract, Term
 from .ledger import Batch, Credit, CreditDeed, Posting
 from .months import Assessment, ContractMonth, Exclusion, OutageFacts, Run, Seen, Touch
 from .reviews import Review
-from .rules import RuleBook, RuleVersion, Tier
+from .rules import RuleBook, RulesError, RuleVersion, Tier
 
 __all__ = [
     "Assessment",
@@ -17,6 +17,7 @@ __all__ = [
     "Review",
     "RuleBook",
     "RuleVersion",
+    "RulesError",
     "Run",
     "Seen",
     "Term",

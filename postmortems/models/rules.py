@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -15,6 +16,10 @@ from postmortems.enums import Clock, Measure, Mix, Overlap, Proration, RuleStand
 from status.enums import IMPACTS, Level
 
 _PERCENT = [MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))]
+
+
+class RulesError(Exception):
+    """Rules, a version or its tiers do not allow that. The message is written for people."""
 
 
 class RuleBook(models.Model):
@@ -121,6 +126,24 @@ class RuleVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.book} v{self.number}"
 
+    @property
+    def is_draft(self) -> bool:
+        return self.standing == RuleStanding.DRAFT
+
+    def refuse_unless_draft(self) -> None:
+        """Raise RulesError when months may already be judged by this version. Looks at the row, not at this object."""
+        if RuleVersion.objects.filter(pk=self.pk, standing=RuleStanding.IN_FORCE).exists():
+            raise RulesError(f"{self} is in force and can no longer be changed. Start a new version.")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            self.refuse_unless_draft()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.refuse_unless_draft()
+        return super().delete(*args, **kwargs)
+
 
 class Tier(models.Model):
     """One line of the rules. Duration: longer than (strictly) at this rank or worse; uptime: below (strictly)."""
@@ -158,3 +181,11 @@ class Tier(models.Model):
 
     def __str__(self) -> str:
         return f"{self.code or self.rank}: {self.percent} %"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.version.refuse_unless_draft()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self.version.refuse_unless_draft()
+        return super().delete(*args, **kwargs)
