@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
@@ -24,6 +23,7 @@ from unfold.forms import BaseDialogForm
 from notifications import subscriptions
 from notifications.admin.lists import ListsMixin
 from notifications.admin.masked import MaskedMixin
+from notifications.admin.pasts import PastsAdmin
 from notifications.admin.told import ToldMixin
 from notifications.forms import RANKS, moment_of
 from notifications.masking import sees_addresses, shown_address
@@ -280,7 +280,7 @@ class ContactInline(TabularInline):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ToldMixin, SimpleHistoryAdmin, ModelAdmin):
+class CustomerAdmin(ToldMixin, PastsAdmin, ModelAdmin):
     list_display = ["name", "reference", "rank", "contact_count", "topic_count"]
     list_filter = [("tier", ChoicesDropdownFilter), ("topics", AutocompleteSelectFilter)]
     list_filter_submit = True

@@ -8,14 +8,14 @@ from django.test import Client
 from django.urls import reverse
 
 from incidents.models import Policy, RunbookStep, Tool, UpdateTemplate
-from notifications.models import Brand
+from notifications.models import Brand, Customer
 from status.models import Component
 from tests import scene
 
 pytestmark = pytest.mark.django_db
 
 
-def rows() -> list[Component | Brand | Policy | UpdateTemplate | RunbookStep | Tool]:
+def rows() -> list[Component | Brand | Policy | UpdateTemplate | RunbookStep | Tool | Customer]:
     policy = Policy.objects.create(slug="ours", name="Ours")
     return [
         scene.component("API"),
@@ -24,10 +24,11 @@ def rows() -> list[Component | Brand | Policy | UpdateTemplate | RunbookStep | T
         UpdateTemplate.objects.create(policy=policy, phase="investigating", name="First words", body="We look."),
         RunbookStep.objects.create(kind="check", slug="logs", name="Error logs"),
         Tool.objects.create(name="Dashboards", url="https://grafana.example/d/1"),
+        Customer.objects.create(name="Fabrikam", reference="CU-1"),
     ]
 
 
-@pytest.mark.parametrize("place", range(6))
+@pytest.mark.parametrize("place", range(7))
 def test_r1201_an_earlier_version_is_shown_and_nothing_posted_to_it_is_saved(client: Client, place: int) -> None:
     row = rows()[place]
     meta = row._meta
