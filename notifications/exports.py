@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from notifications.imports import FORMULA
 from notifications.models import Subscriber
 from notifications.models.audience import SubscriberQuerySet
+from notifications.sheets import FORMULA
 
 COLUMNS = (
     "address", "channel", "state", "customer", "components", "incidents", "maintenance", "least_severity", "language",

@@ -7,7 +7,6 @@ or complained stays away.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from django.db import transaction
 from django.db.models import TextChoices
 from django.utils.dateparse import parse_date, parse_datetime
 
-from notifications import addresses, phones, suppression
+from notifications import addresses, phones, sheets, suppression
 from notifications.enums import PHONES, Channel
 from notifications.models import Subscriber, Topic
 from notifications.models.audience import SubscriberQuerySet
@@ -30,21 +29,13 @@ from notifications.validators import one_line
 
 REQUIRED = ("address", "consent_at", "consent_source")
 OPTIONAL = ("channel", "components", "least_severity", "language")
-LARGEST = 30_000_000
 CHUNK = 1000
 #: A report keeps so many lines; the counts are of all.
 MOST_SHOWN = 500
 LONGEST_SOURCE = 200
-#: What our own export puts a ' before (S23); reading takes it off again.
-FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-_MARKED = re.compile(rf"(\A|;)'(?=[{re.escape(''.join(FORMULA))}])")
 #: Where a list may say that people agreed to be told; webhooks and rooms have secrets that no list should hold.
 CHANNELS = (Channel.EMAIL, *PHONES)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?", re.ASCII)
-
-
-class BadFile(Exception):
-    """The file cannot be read at all; ``str()`` says why, in words for the person who chose it."""
 
 
 class Verdict(TextChoices):
@@ -108,9 +99,6 @@ def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], No
 
     Raises BadFile before anything is written. News from ``at`` on reaches those who are new.
     """
-    if file.seek(0, 2) > LARGEST:
-        raise BadFile(f"The file is larger than {LARGEST // 1_000_000} MB. Please split it.")
-    file.seek(0)
     report = Report()
     lines = _lines(file, at)
     while some := list(islice(lines, CHUNK)):
@@ -128,64 +116,18 @@ def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], No
 
 
 def _lines(file: BinaryIO, at: datetime) -> Iterator[_Person | Finding]:
-    # What is not UTF-8 becomes lone surrogates, so that only its own line is refused.
-    reader = csv.reader((line.decode("utf-8", "surrogateescape") for line in file), strict=True)
-    header = _header(file, reader)
     topics: dict[str, tuple[int, ...]] = {}
     for pk, name in Topic.objects.values_list("pk", "name"):
         topics[name.casefold()] = (*topics.get(name.casefold(), ()), pk)
     seen: set[int] = set()
-    while True:
-        number = reader.line_num + 1
+    for line in sheets.lines(file, required=REQUIRED, optional=OPTIONAL):
+        if line.wrong:
+            yield Finding(line.number, Verdict.WRONG, line.first, line.wrong)
+            continue
         try:
-            cells = next(reader, None)
-            if cells is None:
-                return
-            if cells:
-                yield _person(number, _row(header, cells), topics, at, seen)
-        except csv.Error as error:
-            yield Finding(number, Verdict.WRONG, "", f"The line cannot be read: {error}.")
+            yield _person(line.number, line.cells, topics, at, seen)
         except ValidationError as error:
-            yield Finding(number, Verdict.WRONG, _shown(cells), " ".join(error.messages))
-
-
-def _header(file: BinaryIO, reader: Iterator[list[str]]) -> list[str]:
-    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-        raise BadFile("The file is in UTF-16. Please save it as “CSV UTF-8”.")
-    file.seek(0)
-    try:
-        first = next(reader, None)
-    except csv.Error as error:
-        raise BadFile(f"The first line cannot be read: {error}.") from None
-    if not first:
-        raise BadFile("The file is empty, or its first line is. It begins with the names of the columns.")
-    header = [cell.removeprefix("\ufeff").strip().lower() for cell in first]
-    missing = [name for name in REQUIRED if name not in header]
-    if missing:
-        raise BadFile(
-            f"The first line lacks: {', '.join(missing)}. It names the columns, separated by commas: "
-            f"{', '.join(REQUIRED)} and, if you like, {', '.join(OPTIONAL)}."
-        )
-    strange = [name for name in header if name not in (*REQUIRED, *OPTIONAL)]
-    if strange:
-        names = ", ".join(f"“{_printable(name)}”" for name in strange[:5])
-        raise BadFile(f"Unknown columns: {names}. Please remove them, so that nothing is lost unseen.")
-    if len(set(header)) < len(header):
-        raise BadFile("A column is named twice in the first line.")
-    return header
-
-
-def _row(header: list[str], cells: list[str]) -> dict[str, str]:
-    if len(cells) != len(header):
-        raise ValidationError(f"{len(cells)} cells, but the first line names {len(header)} columns.")
-    if any("\ud800" <= character <= "\udfff" for cell in cells for character in cell if not cell.isascii()):
-        raise ValidationError("This line is not in UTF-8.")
-    return {name: _bare(cell) for name, cell in zip(header, cells, strict=True)}
-
-
-def _bare(cell: str) -> str:
-    """A cell without the marks that our export puts before what a spreadsheet would calculate."""
-    return (_MARKED.sub(r"\1", cell) if "'" in cell else cell).strip(" ")
+            yield Finding(line.number, Verdict.WRONG, line.first, " ".join(error.messages))
 
 
 def _person(
@@ -252,7 +194,7 @@ def _components(cell: str, topics: dict[str, tuple[int, ...]]) -> tuple[int, ...
         return None
     unknown = [name for name in names if name.casefold() not in topics]
     if unknown:
-        raise ValidationError(f"There is no component “{_printable(unknown[0])}”.")
+        raise ValidationError(f"There is no component “{sheets.printable(unknown[0])}”.")
     return tuple(sorted({pk for name in names for pk in topics[name.casefold()]}))
 
 
@@ -266,14 +208,6 @@ def _language(cell: str) -> str:
     if cell and (not _LANGUAGE.fullmatch(cell) or len(cell) > 12):
         raise ValidationError("language is a code like en or pt-BR.")
     return cell or "en"
-
-
-def _shown(cells: list[str] | None) -> str:
-    return _printable(cells[0]) if cells else ""
-
-
-def _printable(words: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in words[:80])
 
 
 # --- writing ---------------------------------------------------------------------------

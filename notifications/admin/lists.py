@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action
 
-from notifications import exports, imports, limits
+from notifications import exports, imports, limits, sheets
 from notifications.imports import Verdict
 from notifications.models import ImportFile, Subscriber
 from notifications.models.audience import SubscriberQuerySet
@@ -52,7 +52,7 @@ class ListsMixin:
             "title": "Import subscribers",
             "opts": Subscriber._meta,
             "required": imports.REQUIRED,
-            "largest": imports.LARGEST // 1_000_000,
+            "largest": sheets.LARGEST // 1_000_000,
         }
         if request.method == "POST":
             context |= _try_out(request)
@@ -86,7 +86,7 @@ def _try_out(request: HttpRequest) -> dict[str, Any]:
     at = timezone.now()
     try:
         report = imports.run(cast(BinaryIO, file.file), at=at, dry=True)
-    except imports.BadFile as problem:
+    except sheets.BadFile as problem:
         return {"problem": str(problem)}
     waiting = None
     if report.counts[Verdict.NEW]:

@@ -16,10 +16,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from notifications import imports, subscriptions, suppression
+from notifications import imports, sheets, subscriptions, suppression
 from notifications.enums import Channel, Kind, Silence
-from notifications.imports import BadFile, Report, Verdict
+from notifications.imports import Report, Verdict
 from notifications.models import Brand, Delivery, ImportFile, SignUp, Subscriber, Topic
+from notifications.sheets import BadFile
 from notifications.subscriptions import Choice
 
 pytestmark = pytest.mark.django_db
@@ -236,7 +237,7 @@ def test_a_byte_order_mark_changes_nothing(db: None) -> None:
 
 def test_a_file_that_is_too_large_is_not_begun(db: None) -> None:
     with pytest.raises(BadFile, match="larger than 30 MB"):
-        run(csv_file(1) + b"\n" * imports.LARGEST)
+        run(csv_file(1) + b"\n" * sheets.LARGEST)
     assert Subscriber.objects.count() == 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from notifications import imports
+from notifications import imports, sheets
 from notifications.imports import Finding, Verdict
 
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         try:
             with options["file"].open("rb") as file:
                 report = imports.run(file, at=timezone.now(), dry=options["dry_run"], tell=tell)
-        except (OSError, imports.BadFile) as error:
+        except (OSError, sheets.BadFile) as error:
             raise CommandError(str(error)) from None
         counts = ", ".join(f"{report.counts[verdict]} {verdict.label.lower()}" for verdict in Verdict)
         self.stdout.write(f"{report.total} lines: {counts}.{' Nothing was written.' if options['dry_run'] else ''}")
