@@ -1,4 +1,5 @@
 from .contracts import Contract, Term
+from .customers import BalanceEntry, StatementLink, StripeState
 from .ledger import Batch, Credit, CreditDeed, Posting
 from .months import Assessment, ContractMonth, Exclusion, OutageFacts, Run, Seen, Touch
 from .reviews import Review
@@ -6,6 +7,7 @@ from .rules import RuleBook, RulesError, RuleVersion, Tier
 
 __all__ = [
     "Assessment",
+    "BalanceEntry",
     "Batch",
     "Contract",
     "ContractMonth",
@@ -20,6 +22,8 @@ __all__ = [
     "RulesError",
     "Run",
     "Seen",
+    "StatementLink",
+    "StripeState",
     "Term",
     "Tier",
     "Touch",

@@ -111,6 +111,12 @@ class Credit(models.Model):
             models.Index(fields=["state", "-proposed_at"], name="credit_by_state"),
             # Read by the sweep that approves after the holding time.
             models.Index(fields=["holds_until"], condition=Q(state=CreditState.PROPOSED), name="credit_holding"),
+            # Read by the letters to customers.
+            models.Index(
+                fields=["applied_at"],
+                condition=Q(state=CreditState.APPLIED, told_at__isnull=True),
+                name="credit_untold",
+            ),
         ]
         permissions = [
             ("approve_credit", "Can approve and return credits"),
