@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
                 ("made_at", models.DateTimeField()),
                 ("tries", models.PositiveSmallIntegerField(default=0)),
                 ("next_at", models.DateTimeField()),
-                ("lease_until", models.DateTimeField(blank=True, null=True)),
                 ("in_doubt", models.BooleanField(default=False)),
                 ("transaction", models.CharField(blank=True, help_text="Stripe's id of it: cbtxn_…", max_length=80)),
                 ("done_at", models.DateTimeField(blank=True, null=True)),

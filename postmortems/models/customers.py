@@ -33,9 +33,8 @@ class BalanceEntry(models.Model):
     made_at = models.DateTimeField()
 
     tries = models.PositiveSmallIntegerField(default=0)
+    #: Not tried before this; while somebody is at it, the end of their lease.
     next_at = models.DateTimeField()
-    #: While somebody is at it; afterwards it may be taken again.
-    lease_until = models.DateTimeField(null=True, blank=True)
     #: A call began whose end is not known.
     in_doubt = models.BooleanField(default=False)
     transaction = models.CharField(max_length=80, blank=True, help_text="Stripe's id of it: cbtxn_…")
