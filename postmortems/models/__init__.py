@@ -1,6 +1,6 @@
 from .contracts import Contract, Term
 from .customers import BalanceEntry, StatementLink, StripeState
-from .ledger import Batch, Credit, CreditDeed, Posting
+from .ledger import Batch, BatchNumber, Credit, CreditDeed, Posting
 from .months import Assessment, ContractMonth, Exclusion, OutageFacts, Run, Seen, Touch
 from .reviews import Review
 from .rules import RuleBook, RulesError, RuleVersion, Tier
@@ -9,6 +9,7 @@ __all__ = [
     "Assessment",
     "BalanceEntry",
     "Batch",
+    "BatchNumber",
     "Contract",
     "ContractMonth",
     "Credit",

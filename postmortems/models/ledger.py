@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -11,8 +13,30 @@ from postmortems.enums import WAITING, Account, CreditKind, CreditState, Deed
 from .months import AppendOnly, Assessment, ContractMonth
 
 
+class BatchNumber(models.Model):
+    """The last number given. Its one row is locked while a month is closed: gapless, one after the other (R-905).
+
+    Months are closed in order, so that years are, too.
+    """
+
+    #: The only row there is.
+    THE = 1
+
+    year = models.PositiveIntegerField(default=0)
+    last = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.year}: {self.last}"
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def light(self) -> BatchQuerySet:
+        """Without the files, which are megabytes."""
+        return self.defer("csv", "xlsx", "json")
+
+
 class Batch(models.Model):
-    """What was handed to billing when a month was closed (R-905). Its files never change.
+    """What was handed to billing when a month was closed (R-905). The database refuses to change it.
 
     ``month`` is the first of the month; each is closed once. ``digest`` is the SHA-256 of ``json``.
     """
@@ -28,18 +52,27 @@ class Batch(models.Model):
     csv = models.BinaryField()
     xlsx = models.BinaryField()
     json = models.BinaryField()
-    #: When the billing system outside was told of it.
+    #: When the billing system outside was told of it. These four are all that may change.
     told_at = models.DateTimeField(null=True, blank=True)
     tell_tries = models.PositiveSmallIntegerField(default=0)
     tell_next_at = models.DateTimeField(null=True, blank=True)
     tell_error = models.CharField(max_length=250, blank=True)
 
+    objects = BatchQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "batches"
         ordering = ["-month"]
+        indexes = [
+            # Read by the sweep that tells billing systems.
+            models.Index(fields=["tell_next_at"], condition=Q(tell_next_at__isnull=False), name="batch_to_tell"),
+        ]
 
     def __str__(self) -> str:
         return self.number
+
+    def delete(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("A closed month stays closed.")
 
 
 class CreditQuerySet(models.QuerySet["Credit"]):
