@@ -289,6 +289,19 @@ CHAT_SERVICES = env.list(
 )  # fmt: skip
 SOCIAL_SERVICES = env.list("SOCIAL_SERVICES", default=["x", "mastodon", "bluesky"])
 
+# --- Stripe ------------------------------------------------------------------------
+
+# Credits of contracts whose billing account is a customer there (cus_…) become entries in its balance.
+# Empty: people, or the billing system by the API, say what was applied.
+STRIPE = {
+    "api_key": env.str("STRIPE_API_KEY", ""),
+    "api_base": env.str("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/"),
+    "connect_timeout": env.float("STRIPE_CONNECT_TIMEOUT", 3.0),
+    "read_timeout": env.float("STRIPE_READ_TIMEOUT", 10.0),
+    # Tries of its client within one of ours.
+    "retries": env.int("STRIPE_RETRIES", 1),
+}
+
 # --- The subscribe form ---------------------------------------------------------
 
 # Sign-ups that are taken in one hour (S16); what is over a limit is answered in the same words.
