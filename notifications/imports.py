@@ -54,6 +54,11 @@ class Finding:
     address: str
     words: str = ""
 
+    @property
+    def named(self) -> str:
+        """What the line is about, as the report names it."""
+        return self.address
+
 
 @dataclass
 class Report:

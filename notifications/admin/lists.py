@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from contextlib import suppress
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any, BinaryIO, cast
@@ -19,12 +17,13 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action
 
-from notifications import exports, imports, limits, sheets
+from notifications import exports, imports, limits, sheets, waiting
 from notifications.imports import Verdict
-from notifications.models import ImportFile, Subscriber
+from notifications.models import Subscriber
 from notifications.models.audience import SubscriberQuerySet
 
 FOLDER = "admin/notifications/subscriber"
+KIND = "subscribers"
 #: Without the permission ``export_all`` (S35), in a day.
 ROWS_A_DAY = 1_000
 EXPORTS_AN_HOUR = 10
@@ -51,13 +50,17 @@ class ListsMixin:
         context = self.admin_site.each_context(request) | {
             "title": "Import subscribers",
             "opts": Subscriber._meta,
-            "required": imports.REQUIRED,
             "largest": sheets.LARGEST // 1_000_000,
+            "first_column": "Address",
+            "nothing": "There is nobody to import in this file.",
+            "others": "The command import_subscribers --dry-run names them all.",
+            "list_url": reverse("admin:notifications_subscriber_changelist"),
+            "import_url": reverse("admin:notifications_subscriber_import_people"),
         }
         if request.method == "POST":
             context |= _try_out(request)
-        page = "import_report" if "report" in context else "import"
-        return TemplateResponse(request, f"{FOLDER}/{page}.html", context, status=422 if "problem" in context else 200)
+        page = "admin/notifications/imports/report.html" if "report" in context else f"{FOLDER}/import.html"
+        return TemplateResponse(request, page, context, status=422 if "problem" in context else 200)
 
     @action(description="Export", icon="download", permissions=["export"], url_path="export")
     def export_people(self, request: HttpRequest) -> HttpResponseBase:
@@ -79,7 +82,8 @@ class ListsMixin:
 
 def _try_out(request: HttpRequest) -> dict[str, Any]:
     """The dry run of an upload; the file waits under its owner's name for the button."""
-    ImportFile.objects.filter(owner=request.user.pk).delete()
+    owner = request.user.pk or 0
+    waiting.forget(owner, KIND)
     file = request.FILES.get("file")
     if not isinstance(file, UploadedFile):
         return {"problem": "Choose a file first."}
@@ -88,34 +92,23 @@ def _try_out(request: HttpRequest) -> dict[str, Any]:
         report = imports.run(cast(BinaryIO, file.file), at=at, dry=True)
     except sheets.BadFile as problem:
         return {"problem": str(problem)}
-    waiting = None
-    if report.counts[Verdict.NEW]:
-        file.seek(0)
-        waiting = ImportFile.objects.create(
-            owner_id=request.user.pk or 0,
-            name=(file.name or "")[:120],
-            packed=zlib.compress(file.read()),
-            uploaded_at=at,
-        )
     return {
         "report": report,
         "new": report.counts[Verdict.NEW],
         "counts": [(verdict.label, report.counts[verdict]) for verdict in Verdict],
         "hidden": report.total - report.counts[Verdict.NEW] - len(report.shown),
-        "waiting": waiting,
+        "waiting": waiting.keep(file, owner=owner, kind=KIND, at=at) if report.counts[Verdict.NEW] else None,
     }
 
 
 def _bring_in(request: HttpRequest) -> HttpResponse:
     """The button under the report. Pressed twice it imports once: whoever takes the file away runs it."""
     back = HttpResponseRedirect(reverse("admin:notifications_subscriber_changelist"))
-    found = None
-    with suppress(ValueError):
-        found = ImportFile.objects.filter(pk=request.POST["confirm"], owner=request.user.pk).first()
-    if found is None or not ImportFile.objects.filter(pk=found.pk).delete()[0]:
+    found = waiting.take(request.POST["confirm"], owner=request.user.pk or 0, kind=KIND)
+    if found is None:
         messages.warning(request, "This file is no longer here. Was it imported already? If not, upload it again.")
         return back
-    report = imports.run(BytesIO(zlib.decompress(found.packed)), at=timezone.now(), dry=False)
+    report = imports.run(BytesIO(found), at=timezone.now(), dry=False)
     new, total = report.counts[Verdict.NEW], report.total
     _log(request, ADDITION, "Import", f"Imported {new} of {total} lines.")
     messages.success(request, f"{new} of {total} lines imported. Nobody was mailed.")
