@@ -13,10 +13,12 @@ from .money import half_up
 
 def limits(months: Sequence[ContractMonth], *, at: datetime) -> dict[int, int]:
     """By month, in minor units. Where no rules hold it is the whole fee."""
+    if not months:
+        return {}
     from .facts import cases  # noqa: PLC0415 -- until the facts are there
 
     found = {}
-    for month, case in cases(months, at=at) if months else ():
+    for month, case in cases(months, at=at):
         base, _ = fee(case)
         found[month.pk] = half_up(base[0] * (case.rules.cap if case.rules else WHOLE), base[1] * WHOLE)
     return found

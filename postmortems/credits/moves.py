@@ -122,8 +122,9 @@ def balances(months: Collection[int]) -> dict[int, Balance]:
             waiting=Sum("amount_minor", filter=Q(state__in=WAITING, amount_minor__gt=0), default=0),
             standing=Count("pk", filter=Q(state__in=STANDING) & _ASSESSED),
         )
+        .values_list("contract_month_id", "assessed", "goodwill", "waiting", "standing")
     )
-    found = {row.pop("contract_month_id"): Balance(**row) for row in rows}
+    found = {pk: Balance(*sums) for pk, *sums in rows}
     return {pk: found.get(pk, Balance()) for pk in months}
 
 
