@@ -1,6 +1,6 @@
 """What a billing month comes to: a pure function of the case (reliability.md 5.2). No clock, no database, no float.
 
-1. What the customer had: components in use, down by an incident, without excluded time, cut to the contract.
+1. What the customer had (``felt``): components in use, down by an incident, without excluded time, cut to the contract.
 2. Incidents whose windows overlap or touch are one outage; so are the parts of one incident (R-1311).
 3. Of each outage, how long it was at a severity or worse: up to the month's beginning, and up to its end.
    The highest tier passed by the end, less what was passed by the beginning, belongs to this month: a threshold
@@ -11,127 +11,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from postmortems.enums import Clock, Mix, Overlap, Proration, Scope, Stacking
+from postmortems.enums import Mix, Proration, Stacking
 
-from .case import END, Case, Outage, Rules, Span, TermSpan, TierRule, digest
+from .case import BEGINNING, Case, Rules, TierRule
+from .felt import REASONS, Felt, Memory, together
 from .money import half_up, share_out
-from .spans import Spans, before, common, length, minus, union
+from .results import ALGORITHM, Length, Line, Result, Share
+from .spans import before, common, length, union
 
-#: Rises when the same case would come to something else. Golden runs hold every number for good.
-ALGORITHM = 1
+__all__ = ["ALGORITHM", "Assessor", "Length", "Line", "Result", "Share", "assess", "fee"]
+
 #: Points of the whole fee: hundredths of a percent.
 WHOLE = 10_000
 #: Thousandths of a percent of the whole month.
 FULL = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How long an outage was at ``rank`` or worse: by the month's beginning, and by its end (microseconds)."""
-
-    rank: int
-    earlier: int
-    by_end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One outage, or the month's uptime. ``tier`` None: nothing was earned.
-
-    ``earned``: points of its tier; ``earlier``: what earlier months credited of it; ``points``: what this month does.
-    ``uptime``: of the month, as a fraction of microseconds (up, covered), for the line of uptime.
-    """
-
-    references: tuple[str, ...]
-    lengths: tuple[Length, ...]
-    running: bool
-    tier: TierRule | None
-    earned: int
-    earlier: int
-    points: int
-    amount: int = 0
-    uptime: tuple[int, int] | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        tier = self.tier
-        return {
-            "references": list(self.references),
-            "lengths": [[one.rank, one.earlier, one.by_end] for one in self.lengths],
-            "running": self.running,
-            "tier": None if tier is None else [tier.rank, tier.code, tier.threshold, tier.points],
-            "earned": self.earned,
-            "earlier": self.earlier,
-            "points": self.points,
-            "amount": self.amount,
-            "uptime": None if self.uptime is None else list(self.uptime),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A term's part of the month: ``part`` of ``whole`` (microseconds or days)."""
-
-    plan: str
-    fee: int
-    part: int
-    whole: int
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """``base`` is an exact fraction of minor units; ``points`` after stacking and cap; ``limit`` what the cap left."""
-
-    base: tuple[int, int]
-    shares: tuple[Share, ...]
-    wanted: int
-    points: int
-    limit: int
-    amount: int
-    lines: tuple[Line, ...]
-
-    @property
-    def is_running(self) -> bool:
-        return any(line.running for line in self.lines)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "algorithm": ALGORITHM,
-            "base": list(self.base),
-            "shares": [[share.plan, share.fee, share.part, share.whole] for share in self.shares],
-            "wanted": self.wanted,
-            "points": self.points,
-            "limit": self.limit,
-            "amount": self.amount,
-            "lines": [line.as_json() for line in self.lines],
-        }
-
-    def digest(self) -> str:
-        return digest(self.as_json())
+#: So many lines are remembered; beyond, it begins anew.
+LINES = 50_000
 
 
 def assess(case: Case, *, with_running: bool = False) -> Result:
     """What the month comes to. ``with_running``: as if what still runs were over at the moment of the look."""
-    base, shares = fee(case)
-    rules = case.rules
-    if rules is None:
-        return Result(base, shares, 0, 0, 0, 0, ())
-    coverage = union((term.start, term.end) for term in case.terms)
-    felt = [one for outage in case.outages if (one := _felt(outage, case, rules, coverage))]
-    groups = [group for group in _groups(felt, rules) if with_running or not any(one.outage.running for one in group)]
-    lines = [line for group in groups if (line := _line(group, case, rules))]
-    lines, wanted = _stacked(lines, rules)
-    uptime = _uptime(groups, case, rules, coverage)
-    lines, wanted = _mixed(lines, wanted, uptime, rules)
-    points = min(wanted, rules.cap)
-    limit = max(0, half_up(base[0] * rules.cap, base[1] * WHOLE) - case.granted)
-    amount = min(half_up(base[0] * points, base[1] * WHOLE), limit)
-    parts = share_out(amount, [line.points for line in lines])
-    told = tuple(replace(line, amount=part) for line, part in zip(lines, parts, strict=True))
-    return Result(base, shares, wanted, points, limit, amount, told)
+    return Assessor().assess(case, with_running=with_running)
+
+
+class Assessor:
+    """Assesses many cases: what is the same for several of them is worked out once.
+
+    It remembers incidents, not contracts, so that its memory does not grow with their number.
+    """
+
+    def __init__(self) -> None:
+        self._shared: dict[Rules, _Shared] = {}
+
+    def assess(self, case: Case, *, with_running: bool = False) -> Result:
+        base, shares = fee(case)
+        rules = case.rules
+        if rules is None:
+            return Result(base, shares, 0, 0, 0, 0, ())
+        shared = self._shared.get(rules) or self._shared.setdefault(rules, _Shared(rules))
+        groups = together(shared.memory.felt(case), rules)
+        if not with_running:
+            groups = [group for group in groups if not any(one.outage.running for one in group)]
+        lines, wanted = _stacked([line for group in groups if (line := shared.line(group, case))], rules)
+        lines, wanted = _mixed(lines, wanted, _uptime(groups, case, rules), rules)
+        points = min(wanted, rules.cap)
+        limit = max(0, half_up(base[0] * rules.cap, base[1] * WHOLE) - case.granted)
+        amount = min(half_up(base[0] * points, base[1] * WHOLE), limit)
+        parts = share_out(amount, [line.points for line in lines])
+        told = tuple(line.worth(part) for line, part in zip(lines, parts, strict=True))
+        return Result(base, shares, wanted, points, limit, amount, told)
+
+
+class _Shared:
+    """What contracts under the same rules have in common."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.memory = Memory(rules)
+        self._lines: dict[tuple[Felt, ...], Line | None] = {}
+
+    def line(self, group: tuple[Felt, ...], case: Case) -> Line | None:
+        """An outage that lies in the month as a whole comes to the same for everybody who had it."""
+        if not all(case.start <= start and end <= case.end for one in group for start, end in one.windows):
+            return _line(group, case, self.memory.rules)
+        if group not in self._lines:
+            if len(self._lines) >= LINES:
+                self._lines.clear()
+            self._lines[group] = _line(group, case, self.memory.rules)
+        return self._lines[group]
 
 
 def fee(case: Case) -> tuple[tuple[int, int], tuple[Share, ...]]:
@@ -149,103 +97,38 @@ def fee(case: Case) -> tuple[tuple[int, int], tuple[Share, ...]]:
     return (sum(share.fee * share.part for share in shares), whole), tuple(shares)
 
 
-# --- what the customer had -------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Felt:
-    """An outage as this customer had it: windows for grouping, and time at a rank or worse."""
-
-    outage: Outage
-    windows: Spans
-    at_or_worse: dict[int, Spans]
-
-
-def _felt(outage: Outage, case: Case, rules: Rules, coverage: Spans) -> _Felt | None:
-    """None: this customer had nothing of it."""
-    start, end = (outage.said, outage.unsaid) if rules.clock == Clock.SAID else (outage.start, outage.end)
-    down = union(_down(outage, case.terms, rules, (start, end)))
-    taken = union((one.start, one.end) for one in outage.excluded if one.customer in (0, case.customer))
-    down = minus(common(down, coverage), taken)
-    if not down:
-        return None
-    windows = common([(min(start, down[0][0]), max(end, down[-1][1]))], coverage)
-    worse = {
-        rank: common(down, union((one.start, one.end) for one in outage.severities if one.counts and one.rank <= rank))
-        for rank in {tier.rank for tier in (*rules.durations, *rules.uptimes)}
-    }
-    return _Felt(outage, windows, worse)
-
-
-def _down(outage: Outage, terms: Iterable[TermSpan], rules: Rules, window: Span) -> Iterator[Span]:
-    """Spans in which something the customer uses was down, without announced maintenance of it."""
-    if rules.scope == Scope.ANY:
-        yield window
-        return
-    for impact in outage.impacts:
-        if impact.gravity < rules.least_gravity:
-            continue
-        span = window if rules.clock == Clock.SAID else (impact.start, impact.end)
-        planned = union(
-            (one.start, one.end)
-            for one in outage.planned
-            if one.component == impact.component and one.lead >= rules.notice
-        )
-        for term in terms:
-            if term.components is None or impact.component in term.components:
-                yield from minus(common([span] if span[0] < span[1] else [], [(term.start, term.end)]), planned)
-
-
 # --- outages ---------------------------------------------------------------------------
 
 
-def _groups(felt: list[_Felt], rules: Rules) -> list[list[_Felt]]:
-    """Incidents that are one outage: windows overlap or touch (whatever the severity), or of one family."""
-    leader = list(range(len(felt)))
-
-    def lead(place: int) -> int:
-        while leader[place] != place:
-            leader[place] = leader[leader[place]]
-            place = leader[place]
-        return place
-
-    families: dict[str, int] = {}
-    for place, one in enumerate(felt):
-        leader[lead(place)] = lead(families.setdefault(one.outage.family, place))
-    if rules.overlap == Overlap.UNION:
-        until, last = -END, 0
-        for start, end, place in sorted((*window, place) for place, one in enumerate(felt) for window in one.windows):
-            if start <= until:
-                leader[lead(place)] = lead(last)
-            if end > until:
-                until = end
-            last = place
-    found: dict[int, list[_Felt]] = {}
-    for place, one in enumerate(felt):
-        found.setdefault(lead(place), []).append(one)
-    return sorted(found.values(), key=lambda group: min((one.windows[0][0], one.outage.reference) for one in group))
-
-
-def _line(group: list[_Felt], case: Case, rules: Rules) -> Line | None:
-    """What an outage earns in this month; None: nothing of it lies in it."""
-    lengths = {}
-    for rank in sorted({tier.rank for tier in rules.durations}):
-        spans = union(span for one in group for span in one.at_or_worse[rank])
-        lengths[rank] = Length(rank, before(spans, case.start), before(spans, case.end))
-    if all(one.earlier == one.by_end for one in lengths.values()):
+def _line(group: Sequence[Felt], case: Case, rules: Rules) -> Line | None:
+    """What an outage earns in this month; None: nothing of it lies in it, or no rule looks at its severity."""
+    ranks = sorted({tier.rank for tier in rules.durations})
+    if not ranks:
         return None
+    # Time at the mildest rank holds that at all others.
+    gross = union(span for one in group for span in one.gross[ranks[-1]])
+    if before(gross, case.start) == before(gross, case.end):
+        return None
+    lengths = {rank: _length(group, rank, case) for rank in ranks}
     earlier = _best(rules.durations, {rank: one.earlier for rank, one in lengths.items()})
     tier = _best(rules.durations, {rank: one.by_end for rank, one in lengths.items()})
     earned, credited = tier.points if tier else 0, earlier.points if earlier else 0
     return Line(
-        references=tuple(sorted(one.outage.reference for one in group)),
+        references=tuple(sorted({one.outage.reference for one in group})),
         lengths=tuple(lengths.values()),
         running=any(one.outage.running for one in group),
         tier=tier,
         earned=earned,
         earlier=credited,
         points=earned - credited,
+        left_out=_left_out(group, ranks[-1], BEGINNING, case.end),
     )
+
+
+def _length(group: Iterable[Felt], rank: int, case: Case) -> Length:
+    spans = union(span for one in group for span in one.worse[rank])
+    by_end = before(spans, case.end)
+    return Length(rank, before(spans, case.start), by_end, length(spans) - by_end)
 
 
 def _best(tiers: Iterable[TierRule], lengths: dict[int, int]) -> TierRule | None:
@@ -254,37 +137,59 @@ def _best(tiers: Iterable[TierRule], lengths: dict[int, int]) -> TierRule | None
     return max(passed, key=lambda tier: (tier.points, -tier.rank, -tier.threshold), default=None)
 
 
+def _left_out(group: Sequence[Felt], rank: int, start: int, end: int) -> tuple[tuple[str, int], ...]:
+    """Time from ``start`` to ``end`` at a rank or worse that does not count, by reason."""
+    if not any(one.stages for one in group):
+        return ()
+    within = [(start, end)]
+    left = length(common(union(span for one in group for span in one.gross[rank]), within))
+    found = []
+    for place, reason in enumerate(REASONS):
+        now = length(common(union(span for one in group for span in one.after(place, rank)), within))
+        if now < left:
+            found.append((reason, left - now))
+        left = now
+    return tuple(found)
+
+
 def _stacked(lines: list[Line], rules: Rules) -> tuple[list[Line], int]:
     """Several outages of one month: added up, or only the highest (the first of equals)."""
     if rules.stacking == Stacking.SUM or not lines:
         return lines, sum(line.points for line in lines)
     most = max(line.points for line in lines)
     highest = next(place for place, line in enumerate(lines) if line.points == most)
-    return [line if place == highest else replace(line, points=0) for place, line in enumerate(lines)], most
+    return [line if place == highest else line.worth(0, 0) for place, line in enumerate(lines)], most
 
 
 # --- uptime ----------------------------------------------------------------------------
 
 
-def _uptime(groups: list[list[_Felt]], case: Case, rules: Rules, coverage: Spans) -> Line | None:
+def _uptime(groups: Iterable[Sequence[Felt]], case: Case, rules: Rules) -> Line | None:
     """The month's uptime against its tiers; None: no tiers, or the contract does not cover any of it."""
-    month = [(case.start, case.end)]
-    covered = length(common(coverage, month))
-    if not rules.uptimes or not covered:
+    if not rules.uptimes:
         return None
-    down = {
-        rank: common(union(span for group in groups for one in group for span in one.at_or_worse[rank]), month)
-        for rank in {tier.rank for tier in rules.uptimes}
-    }
-    up = {rank: covered - length(spans) for rank, spans in down.items()}
-    passed = [tier for tier in rules.uptimes if up[tier.rank] * FULL < tier.threshold * covered]
+    month = [(case.start, case.end)]
+    covered = length(common(union((term.start, term.end) for term in case.terms), month))
+    if not covered:
+        return None
+    felt = [one for group in groups for one in group]
+    ranks = {tier.rank for tier in rules.uptimes}
+    down = {rank: length(common(union(span for one in felt for span in one.worse[rank]), month)) for rank in ranks}
+    passed = [tier for tier in rules.uptimes if (covered - down[tier.rank]) * FULL < tier.threshold * covered]
     tier = max(passed, key=lambda one: (one.points, -one.rank, -one.threshold), default=None)
-    shown = tier.rank if tier else max(up)
-    hit = sorted({one.outage.reference for group in groups for one in group if common(one.at_or_worse[shown], month)})
+    rank = tier.rank if tier else max(ranks)
     points = tier.points if tier else 0
-    running = any(one.outage.running for group in groups for one in group if common(one.at_or_worse[shown], month))
-    lengths = (Length(shown, 0, covered - up[shown]),)
-    return Line(tuple(hit), lengths, running, tier, points, 0, points, uptime=(up[shown], covered))
+    return Line(
+        references=tuple(sorted({one.outage.reference for one in felt if common(one.gross[rank], month)})),
+        lengths=(Length(rank, 0, down[rank]),),
+        running=any(one.outage.running for one in felt if common(one.gross[max(ranks)], month)),
+        tier=tier,
+        earned=points,
+        earlier=0,
+        points=points,
+        uptime=(covered - down[rank], covered),
+        left_out=_left_out(felt, rank, case.start, case.end),
+    )
 
 
 def _mixed(lines: list[Line], wanted: int, uptime: Line | None, rules: Rules) -> tuple[list[Line], int]:
@@ -293,6 +198,6 @@ def _mixed(lines: list[Line], wanted: int, uptime: Line | None, rules: Rules) ->
         return lines, wanted
     if rules.mix == Mix.SUM:
         return [*lines, uptime], wanted + uptime.points
-    if uptime.points > min(wanted, rules.cap):
-        return [*(replace(line, points=0) for line in lines), uptime], uptime.points
-    return [*lines, replace(uptime, points=0)], wanted
+    if uptime.points > wanted:
+        return [*(line.worth(0, 0) for line in lines), uptime], uptime.points
+    return [*lines, uptime.worth(0, 0)], wanted

@@ -51,11 +51,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """Time that a person took out; ``customer`` 0: for everybody."""
+    """Time that a person took out, and why (``ExclusionKind``); ``customer`` 0: for everybody."""
 
     customer: int
     start: int
     end: int
+    kind: str = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Outage:
             "severities": [[j.start, j.end, j.rank, j.counts] for j in self.severities],
             "impacts": [[i.component, i.start, i.end, i.gravity] for i in self.impacts],
             "planned": [[p.component, p.start, p.end, p.lead] for p in self.planned],
-            "excluded": [[e.customer, e.start, e.end] for e in self.excluded],
+            "excluded": [[e.customer, e.start, e.end, e.kind] for e in self.excluded],
         }
 
     @classmethod
