@@ -21,5 +21,6 @@ app.conf.beat_schedule = {
     "tell who owes what is due or broken": {"task": "incidents.tasks.remind", "schedule": 15.0},
     "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
     "let followers of what is over go": {"task": "status.tasks.let_followers_go", "schedule": 600.0},
+    "tell the billing system of closed months": {"task": "postmortems.tasks.tell_billing", "schedule": 30.0},
     "forget what is kept no longer": {"task": "notifications.tasks.forget", "schedule": 3600.0},
 }

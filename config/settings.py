@@ -277,6 +277,11 @@ WEBHOOKS = {
     "ca_file": env.str("WEBHOOK_CA_FILE", ""),
 }
 
+# --- Billing ---------------------------------------------------------------------
+
+# Another billing system than Stripe is told when a month was closed (docs/billing.md): where, and what signs (whsec_…).
+BILLING_WEBHOOK = {"url": env.str("BILLING_WEBHOOK_URL", ""), "secret": env.str("BILLING_WEBHOOK_SECRET", "")}
+
 # --- Chat and social posts -------------------------------------------------------
 
 # Services that targets may be added for; one that is left out is refused, and its targets rest.
@@ -390,6 +395,7 @@ LOGGING = {
     "filters": {"discreet": {"()": "notifications.discretion.Discreet"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["discreet"]}},
     # Louder, these name the secret addresses they call, and sign with (S30).
-    "loggers": {name: {"level": "INFO"} for name in ("urllib3", "oauthlib", "requests_oauthlib")},
+    "loggers": {name: {"level": "INFO"} for name in ("urllib3", "oauthlib", "requests_oauthlib")}
+    | {"stripe": {"level": "WARNING"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }

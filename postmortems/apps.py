@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -6,3 +8,6 @@ class PostmortemsConfig(AppConfig):
 
     name = "postmortems"
     verbose_name = "Post-mortems"
+
+    def ready(self) -> None:
+        import_module("postmortems.checks")
