@@ -160,11 +160,13 @@ class Exclusion(models.Model):
 class Seen(models.Model):
     """The version of an incident or maintenance that contract months were last marked for.
 
-    ``source`` as in the ledger of impacts: ``incident:INC-2026-0001``.
+    ``source`` as in the ledger of impacts: ``incident:INC-2026-0001``. ``digest`` is of what credits read of it:
+    most acts of an incident (notes, public words, roles) raise the version and leave every amount as it is.
     """
 
     source = models.CharField(max_length=60, unique=True)
     version = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64, blank=True)
 
     def __str__(self) -> str:
         return f"{self.source} v{self.version}"
