@@ -22,5 +22,7 @@ app.conf.beat_schedule = {
     "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
     "let followers of what is over go": {"task": "status.tasks.let_followers_go", "schedule": 600.0},
     "tell the billing system of closed months": {"task": "postmortems.tasks.tell_billing", "schedule": 30.0},
+    "bring credits to Stripe": {"task": "postmortems.tasks.post_to_stripe", "schedule": 30.0},
+    "compare Stripe's books with ours": {"task": "postmortems.tasks.compare_with_stripe", "schedule": 300.0},
     "forget what is kept no longer": {"task": "notifications.tasks.forget", "schedule": 3600.0},
 }
