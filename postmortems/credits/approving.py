@@ -211,9 +211,11 @@ class _Judge:
         if part + credit.amount_minor < 0:
             return f"Only {Money(part, credit.currency)} stand: reverse what was taken back before."
         limit = self.limits.get(month.pk)
-        if limit is not None and credit.amount_minor > 0 and stands.total + credit.amount_minor > limit:
+        if limit and credit.amount_minor > 0 and stands.total + credit.amount_minor > limit.minor:
             together = Money(stands.total + credit.amount_minor, credit.currency)
-            return f"With it the month would come to {together}, above its cap of {Money(limit, credit.currency)}."
+            return (
+                f"With it the month would come to {together}, above its cap of {Money(limit.minor, credit.currency)}."
+            )
         return ""
 
 

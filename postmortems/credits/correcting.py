@@ -39,16 +39,17 @@ def grant(contract_month: ContractMonth, *, amount_minor: int, reason: str, by: 
     if amount_minor <= 0:
         raise NotAllowed("Goodwill is more than nothing. To take a credit back, reverse it.")
     limit, taken = limits([month], at=at)[month.pk], balances([month.pk])[month.pk]
-    left = max(0, limit - taken.total - taken.waiting)
+    left = max(0, limit.minor - taken.total - taken.waiting)
     if amount_minor > left:
-        raise NotAllowed(_too_much(Money(limit, currency), Money(taken.total + taken.waiting, currency), left))
+        raise NotAllowed(_too_much(Money(limit.minor, currency), Money(taken.total + taken.waiting, currency), left))
+    rules = RuleVersion.objects.filter(pk=limit.version).first()
     credit = _written(
         Credit(
             contract_month=month,
             kind=CreditKind.GOODWILL,
             amount_minor=amount_minor,
             reason=reason,
-            needs_second=needs_second(amount_minor, currency, _rules(month)),
+            needs_second=needs_second(amount_minor, currency, rules),
         ),
         by=by,
         at=at,
@@ -105,11 +106,6 @@ def _written(credit: Credit, *, by: User, at: datetime) -> Credit:
     credit.currency = month.contract.currency
     credit.proposed_at, credit.proposed_by = at, by
     return written([credit], by=by, at=at)[0]
-
-
-def _rules(month: ContractMonth) -> RuleVersion | None:
-    """The rules of its last assessment; their limit holds for goodwill, too."""
-    return RuleVersion.objects.filter(assessments=month.assessment_id).first() if month.assessment_id else None
 
 
 def _too_much(limit: Money, taken: Money, left: int) -> str:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from postmortems.models import ContractMonth
 
 from .assess import WHOLE, fee
+from .facts import load
 from .money import half_up
 
 
-def limits(months: Sequence[ContractMonth], *, at: datetime) -> dict[int, int]:
-    """By month, in minor units. Where no rules hold it is the whole fee."""
-    if not months:
-        return {}
-    from .facts import cases  # noqa: PLC0415 -- until the facts are there
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``minor`` units at most; where no rules hold it is the whole fee. ``version``: of the rules that hold now."""
 
+    minor: int
+    version: int | None
+
+
+def limits(months: Sequence[ContractMonth], *, at: datetime) -> dict[int, Limit]:
+    """By month. A dozen queries, however many; none where there is none."""
     found = {}
-    for month, case in cases(months, at=at):
-        base, _ = fee(case)
-        found[month.pk] = half_up(base[0] * (case.rules.cap if case.rules else WHOLE), base[1] * WHOLE)
+    for one in load(months, at=at):
+        base, _ = fee(one.case)
+        cap = one.case.rules.cap if one.case.rules else WHOLE
+        found[one.month.pk] = Limit(half_up(base[0] * cap, base[1] * WHOLE), one.version)
     return found

@@ -70,14 +70,12 @@ def _propose(
 ) -> list[Credit]:
     rules = RuleVersion.objects.in_bulk({assessment.rules_id for (_, assessment), _ in asked if assessment.rules_id})
     numbers = next_numbers([month.pk for (month, _), _ in asked])
-    closed = set(
-        Batch.objects.filter(month__in={month.month for (month, _), _ in asked}).values_list("month", flat=True)
-    )
+    closed = Batch.objects.aggregate(newest=Max("month"))["newest"]
     credits = []
     for (month, assessment), amount in asked:
         version = rules.get(assessment.rules_id or 0)
-        # Late facts about a closed month, too, are corrections.
-        late = bool(sums[month.pk].standing) or month.month in closed
+        # Late facts about a closed month, too, are corrections; months are closed in order.
+        late = bool(sums[month.pk].standing) or (closed is not None and month.month <= closed)
         second = needs_second(amount, month.contract.currency, version)
         waits = None if second or month.pk in stopped else _holds_until(version, at)
         credits.append(
