@@ -1,0 +1,566 @@
+"""Worlds at random, in rows: rules, contracts, incidents, maintenance, exclusions, so that two ways of computing meet.
+
+Deterministic: the same seed makes the same world. Dense: some hundred contracts live through the same few months
+of trouble, and what matters happens at its edges: thresholds hit to the microsecond, windows that touch, midnights
+that are skipped or come twice, outages over the end of a month. Nothing here goes through the acts: it is rows,
+in every combination that the acts can leave behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from incidents.enums import MaintenanceState, Publicity, Standing, State, Tie, Verb
+from incidents.models import Incident, IncidentLink, Maintenance, Policy, PolicyVersion, Severity, TimelineEntry
+from notifications.models import Brand, Customer, Topic
+from postmortems.credits.months import bounds, following, moment
+from postmortems.enums import (
+    Clock,
+    CreditKind,
+    CreditState,
+    ExclusionKind,
+    Measure,
+    Mix,
+    Overlap,
+    Proration,
+    RuleStanding,
+    Scope,
+    Stacking,
+)
+from postmortems.models import Contract, ContractMonth, Credit, Exclusion, RuleBook, RuleVersion, Term, Tier
+from status.enums import IMPACTS, Level
+from status.models import Component, Impact
+from tests import scene
+
+#: Weighted to those whose clocks jump at midnight, by half an hour, over whole days, or not at all.
+ZONES = (
+    *("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Asia/Kolkata", "Asia/Kathmandu"),
+    *("Australia/Lord_Howe", "America/Sao_Paulo", "America/Santiago", "America/Santiago", "Africa/Cairo"),
+    *("Asia/Beirut", "America/Asuncion", "America/Havana", "America/Havana", "Pacific/Apia", "Asia/Tehran"),
+    *("America/Nuuk", "Africa/Casablanca", "Pacific/Chatham", "Pacific/Kiritimati", "Etc/GMT+12"),
+)
+#: Months in which some of them do: the first of four.
+BEGINNINGS = (date(2011, 11, 1), date(2018, 10, 1), date(2023, 9, 1), date(2024, 2, 1), date(2026, 8, 1))
+CURRENCIES = ("EUR", "EUR", "USD", "JPY", "KWD")
+PLANS = ("", "Pro", "Team")
+HOUR, DAY, TICK = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
+#: Thresholds of tiers, so that outages can hit them.
+LENGTHS = (timedelta(minutes=10), HOUR, 4 * HOUR, 12 * HOUR)
+COMPONENTS, POLICIES = 6, 2
+
+
+@dataclass
+class World:
+    """What one seed made. ``at`` is the moment of the look."""
+
+    seed: int
+    at: datetime
+    months: list[ContractMonth] = field(default_factory=list)
+
+
+@dataclass
+class Making:
+    """What is at hand while a world is made."""
+
+    dice: Random
+    first: date
+    since: datetime
+    until: datetime
+    at: datetime
+    by: User
+    brand: Brand
+    policies: list[Policy]
+    levels: list[Severity]
+    components: list[Component]
+    customers: list[Customer]
+    #: Moments at which something turned: others like to turn there too.
+    edges: list[datetime] = field(default_factory=list)
+
+    def moment(self) -> datetime:
+        """Anywhere, or where something else began or ended, or a microsecond beside it."""
+        if self.edges and self.dice.random() < 0.45:
+            return self.dice.choice(self.edges) + self.dice.choice((timedelta(0), timedelta(0), TICK, -TICK))
+        span = (self.until - self.since) // timedelta(minutes=1)
+        return self.since + timedelta(minutes=self.dice.randrange(span))
+
+    def length(self) -> timedelta:
+        """Of an outage: a threshold, a tick beside it, or anything up to two days."""
+        chance = self.dice.random()
+        if chance < 0.45:
+            return self.dice.choice(LENGTHS) + self.dice.choice((timedelta(0), TICK, -TICK))
+        if chance < 0.9:
+            return timedelta(seconds=self.dice.randrange(1, 8 * 3600), microseconds=self.dice.randrange(1_000_000))
+        return timedelta(seconds=self.dice.randrange(1, 2 * 86400))
+
+    def turned(self, *moments: datetime) -> None:
+        self.edges += moments
+
+
+def world(seed: int, *, contracts: int = 625, months: int = 4, incidents: int = 26) -> World:
+    """A world of ``contracts`` × ``months`` contract-months; in a transaction that the caller takes back."""
+    dice = Random(seed)
+    first = dice.choice(BEGINNINGS)
+    last = first
+    for _ in range(months):
+        last = following(last)
+    since = datetime(first.year, first.month, 1, tzinfo=UTC) - 2 * DAY
+    until = datetime(last.year, last.month, 1, tzinfo=UTC) + 20 * DAY
+    making = Making(
+        dice=dice,
+        first=first,
+        since=since,
+        until=until,
+        at=until + dice.choice((timedelta(0), 3 * DAY)),
+        by=scene.operator(),
+        brand=scene.brand(),
+        policies=[],
+        levels=[],
+        components=[],
+        customers=[],
+    )
+    _furnish(making)
+    books = _rules(making)
+    held = _contracts(making, contracts, books)
+    made = World(seed, making.at)
+    made.months = _months(making, held, months)
+    _maintenance(making)
+    _incidents(making, incidents)
+    _goodwill(making, made.months)
+    return made
+
+
+# --- what everything hangs on ----------------------------------------------------------
+
+
+def _furnish(making: Making) -> None:
+    dice = making.dice
+    making.policies = Policy.objects.bulk_create(
+        Policy(slug=f"random-{n}", name=f"Random {n}") for n in range(POLICIES)
+    )
+    versions = PolicyVersion.objects.bulk_create(PolicyVersion(policy=policy, number=1) for policy in making.policies)
+    making.levels = Severity.objects.bulk_create(
+        Severity(
+            version=version,
+            rank=rank,
+            code=f"P{rank - 1}",
+            label=f"P{rank - 1}",
+            meaning="As it says.",
+            publicity=Publicity.ALWAYS,
+            counts_for_credits=rank < 3 or dice.random() < 0.5,
+        )
+        for version in versions
+        for rank in (1, 2, 3, 4)
+    )
+    PolicyVersion.objects.update(standing=Standing.IN_FORCE, in_force_at=scene.NIGHT)
+    topics = Topic.objects.bulk_create(Topic(key=f"random:{n}", name=f"C{n}") for n in range(COMPONENTS))
+    making.components = Component.objects.bulk_create(
+        Component(name=f"C{n}", topic=topic, created_at=scene.NIGHT, updated_at=scene.NIGHT)
+        for n, topic in enumerate(topics)
+    )
+    making.customers = Customer.objects.bulk_create(Customer(name=f"N{n}", reference=f"N{n}") for n in range(40))
+
+
+def _rules(making: Making) -> list[RuleBook]:
+    """Books of policies and plans, with gaps; books of single contracts. Answers with the latter."""
+    dice = making.dice
+    books = [
+        RuleBook(name=f"{policy.slug} {plan}", policy=policy, plan=plan)
+        for policy in making.policies
+        for plan in PLANS
+        if dice.random() < 0.85
+    ]
+    own = [RuleBook(name=f"own {n}") for n in range(4)]
+    RuleBook.objects.bulk_create([*books, *own])
+    for number in (1, 2, 3):
+        _put_in_force(making, [book for book in (*books, *own) if dice.random() < (1.0, 0.7, 0.4)[number - 1]], number)
+    return own
+
+
+def _put_in_force(making: Making, books: Sequence[RuleBook], number: int) -> None:
+    """The next versions: filled while they are drafts, in force they are frozen. Some of the last stay drafts."""
+    versions = RuleVersion.objects.bulk_create(_version(making, book, number) for book in books)
+    Tier.objects.bulk_create(tier for version in versions for tier in _tiers(making, version))
+    finished = [version.pk for version in versions if number < 3 or making.dice.random() < 0.5]
+    RuleVersion.objects.filter(pk__in=finished).update(standing=RuleStanding.IN_FORCE, in_force_at=scene.NIGHT)
+
+
+def _version(making: Making, book: RuleBook, number: int) -> RuleVersion:
+    dice = making.dice
+    applies = making.first + dice.choice((0, 1, 14, 31, 62)) * DAY
+    return RuleVersion(
+        book=book,
+        number=number,
+        applies_from=None if number == 1 and dice.random() < 0.8 else applies,
+        drafted_at=scene.NIGHT,
+        stacking=dice.choice(Stacking.values),
+        overlap=dice.choice((Overlap.UNION, Overlap.UNION, Overlap.EACH)),
+        mix=dice.choice(Mix.values),
+        clock=dice.choice((Clock.IMPACT, Clock.IMPACT, Clock.SAID)),
+        scope=dice.choice((Scope.USED, Scope.USED, Scope.USED, Scope.ANY)),
+        least_level=dice.choice((Level.DEGRADED, Level.DEGRADED, Level.PARTIAL, Level.MAJOR)),
+        proration=dice.choice(Proration.values),
+        cap_percent=dice.choice((Decimal(100), Decimal(100), Decimal("37.5"), Decimal(25), Decimal("0.01"))),
+        notice_days=dice.choice((0, 1, 7, 7, 14)),
+    )
+
+
+def _tiers(making: Making, version: RuleVersion) -> list[Tier]:
+    dice = making.dice
+    lengths = {(dice.randint(1, 4), dice.choice(LENGTHS)) for _ in range(dice.randint(0, 5))}
+    below = {
+        (dice.randint(1, 4), dice.choice(("99.95", "99.9", "99", "95.5"))) for _ in range(dice.choice((0, 0, 1, 3)))
+    }
+    return [
+        *(
+            Tier(
+                version=version,
+                measure=Measure.DURATION,
+                rank=rank,
+                longer_than_seconds=length // timedelta(seconds=1),
+                percent=_percent(dice),
+            )
+            for rank, length in sorted(lengths)
+        ),
+        *(
+            Tier(
+                version=version,
+                measure=Measure.UPTIME,
+                rank=rank,
+                below_percent=Decimal(share),
+                percent=_percent(dice),
+            )
+            for rank, share in sorted(below)
+        ),
+    ]
+
+
+def _percent(dice: Random) -> Decimal:
+    return Decimal(dice.choice(("5", "10", "25", "33.33", "0.01", "12.5", "100")))
+
+
+# --- who pays what ---------------------------------------------------------------------
+
+
+def _contracts(making: Making, count: int, own: Sequence[RuleBook]) -> list[Contract]:
+    dice = making.dice
+    contracts = Contract.objects.bulk_create(
+        Contract(
+            customer=dice.choice(making.customers),
+            reference=f"R-{n}",
+            policy=dice.choice(making.policies),
+            own_rules=dice.choice(own) if dice.random() < 0.2 else None,
+            currency=dice.choice(CURRENCIES),
+            zone=dice.choice(ZONES),
+            billing_day=dice.choice((1, 1, 1, 1, 2, 15, 28, dice.randint(1, 28))),
+        )
+        for n in range(count)
+    )
+    terms = Term.objects.bulk_create(term for contract in contracts for term in _terms(making, contract))
+    Term.components.through.objects.bulk_create(
+        Term.components.through(term_id=term.pk, component_id=component.pk)
+        for term in terms
+        if not term.uses_everything
+        for component in dice.sample(making.components, dice.choice((0, 1, 2, 2, 3)))
+    )
+    return contracts
+
+
+def _terms(making: Making, contract: Contract) -> list[Term]:
+    """One for good, or up to four in a row, with gaps, changing in the middle of these months."""
+    dice = making.dice
+    terms = []
+    starts = making.first + dice.choice((-900, -900, -40, -1, 0, 3, 20)) * DAY
+    for left in reversed(range(dice.choice((1, 1, 1, 2, 3, 4)))):
+        last = starts + dice.choice((0, 1, 6, 29, 45)) * DAY
+        if starts < making.first - 100 * DAY:
+            last = making.first + dice.choice((-3, 0, 9, 30)) * DAY
+        endless = not left and dice.random() < 0.8
+        terms.append(
+            Term(
+                contract=contract,
+                starts_on=starts,
+                last_day=None if endless else last,
+                plan=dice.choice(PLANS),
+                fee_minor=dice.choice(
+                    (0, 1, 49, 99_999, 100_000, dice.randrange(10**7), dice.randrange(10**12), 10**12)
+                ),
+                uses_everything=dice.random() < 0.25,
+            )
+        )
+        starts = last + dice.choice((1, 1, 1, 2, 9)) * DAY
+    return terms
+
+
+def _months(making: Making, contracts: Sequence[Contract], count: int) -> list[ContractMonth]:
+    months, month = [], making.first
+    for _ in range(count):
+        for contract in contracts:
+            start, end = bounds(month, contract.zone, contract.billing_day)
+            months.append(ContractMonth(contract=contract, month=month, starts_at=moment(start), ends_at=moment(end)))
+        month = following(month)
+    ContractMonth.objects.bulk_create(months, batch_size=2_000)
+    making.turned(*(dice_month.starts_at for dice_month in making.dice.sample(months, 30)))
+    return months
+
+
+def _goodwill(making: Making, months: Sequence[ContractMonth]) -> None:
+    dice = making.dice
+    given = [
+        Credit(
+            contract_month=month,
+            number=1,
+            kind=CreditKind.GOODWILL,
+            state=dice.choice((CreditState.APPROVED, CreditState.PROPOSED, CreditState.RETURNED)),
+            amount_minor=dice.choice((1, 5_000, 10**9)),
+            currency=month.contract.currency,
+            proposed_at=making.at,
+        )
+        for month in dice.sample(months, len(months) // 25)
+    ]
+    Credit.objects.bulk_create(given)
+    Credit.objects.bulk_create(
+        Credit(
+            contract_month=credit.contract_month,
+            number=2,
+            kind=CreditKind.REVERSAL,
+            state=CreditState.APPROVED,
+            amount_minor=-credit.amount_minor,
+            currency=credit.currency,
+            reverses=credit,
+            proposed_at=making.at,
+        )
+        for credit in given
+        if credit.state == CreditState.APPROVED and dice.random() < 0.3
+    )
+
+
+# --- what happened ---------------------------------------------------------------------
+
+
+def _incidents(making: Making, count: int) -> None:
+    dice = making.dice
+    incidents: list[Incident] = []
+    # Duplicates of what stands by itself, then also duplicates of duplicates.
+    for number, merged in ((count - 3, False), (2, True), (1, True)):
+        first = len(incidents) + 1
+        into = incidents[:]
+        new = [_incident(making, first + n, dice.choice(into) if merged else None) for n in range(number)]
+        # What the timeline says last is what the row says.
+        entries = [entry for incident in new for entry in _timeline(making, incident)]
+        incidents += Incident.objects.bulk_create(new)
+        TimelineEntry.objects.bulk_create(entries)
+    Impact.objects.bulk_create(impact for incident in incidents for impact in _impacts(making, incident))
+    IncidentLink.objects.bulk_create(_links(making, incidents))
+    Exclusion.objects.bulk_create(_exclusion(making, dice.choice(incidents)) for _ in range(6))
+
+
+def _incident(making: Making, number: int, into: Incident | None) -> Incident:
+    dice = making.dice
+    states = (State.RESOLVED, State.CLOSED, State.FALSE_ALARM, State.MITIGATED)
+    state = State.MERGED if into else dice.choices(states, (70, 10, 6, 5))[0]
+    began, length = making.moment(), making.length()
+    ended = began + length
+    said = began + dice.choice((timedelta(0), timedelta(0), min(length, timedelta(minutes=7))))
+    unsaid = dice.choice((ended, ended, ended + timedelta(minutes=20)))
+    making.turned(began, ended)
+    over = state in (State.RESOLVED, State.CLOSED)
+    return Incident(
+        reference=f"INC-2026-{number:04d}",
+        title=f"Trouble {number}",
+        severity=dice.choice(making.levels),
+        state=state,
+        merged_into=into,
+        brand=making.brand,
+        started_at=began,
+        detected_at=began,
+        declared_at=said,
+        ended_at=ended if over else None,
+        resolved_at=unsaid if over else None,
+        closed_at=unsaid if state == State.CLOSED else None,
+    )
+
+
+def _span(incident: Incident, making: Making) -> tuple[datetime, datetime]:
+    return incident.started_at, incident.ended_at or making.at
+
+
+def _timeline(making: Making, incident: Incident) -> list[TimelineEntry]:
+    """Up to seven changes of severity, and the end of what was merged."""
+    dice = making.dice
+    began, ended = _span(incident, making)
+    entries = []
+    last = dice.choice(making.levels)
+    for at in sorted(_inside(making, began, ended) for _ in range(dice.choice((0, 0, 0, 1, 1, 2, 4, 7)))):
+        level = dice.choice(making.levels)
+        entries.append(_entry(incident, Verb.SEVERITY, at, {"levels": [last.pk, level.pk]}))
+        last = level
+    if entries:
+        incident.severity = last
+    if incident.merged_into:
+        incident.closed_at = at = _inside(making, began, min(ended, began + 6 * HOUR))
+        entries.append(_entry(incident, Verb.MERGED, at, {"into": incident.merged_into.reference}))
+    return entries
+
+
+def _entry(incident: Incident, verb: Verb, at: datetime, facts: dict[str, Any]) -> TimelineEntry:
+    return TimelineEntry(incident=incident, verb=verb, at=at, recorded_at=at, facts=facts, version=1)
+
+
+def _inside(making: Making, began: datetime, ended: datetime) -> datetime:
+    """Some moment of a span; thresholds and their neighbours are likely."""
+    dice = making.dice
+    if dice.random() < 0.4:
+        at = began + dice.choice(LENGTHS) + dice.choice((timedelta(0), TICK, -TICK))
+        if began < at < ended:
+            return at
+    return began + timedelta(microseconds=dice.randrange((ended - began) // TICK + 1))
+
+
+def _impacts(making: Making, incident: Incident) -> list[Impact]:
+    dice = making.dice
+    if incident.state == State.MERGED:
+        return []
+    began, ended = _span(incident, making)
+    running = incident.ended_at is None
+    impacts = []
+    for component in dice.sample(making.components, dice.choice((0, 1, 1, 2, 2, 3, 4))):
+        turns = sorted(_inside(making, began, ended) for _ in range(dice.choice((0, 0, 0, 1, 2))))
+        edges = [began if dice.random() < 0.8 else _inside(making, began, ended), *turns, ended]
+        edges.sort()
+        for start, end in pairwise(edges):
+            impacts.append(
+                Impact(
+                    component=component,
+                    level=dice.choice(IMPACTS),
+                    source=incident.source,
+                    began_at=start,
+                    ended_at=None if running and end == ended else end,
+                    recorded_at=start,
+                    voided_at=start if incident.state == State.FALSE_ALARM or dice.random() < 0.04 else None,
+                )
+            )
+    return _one_open_each(impacts)
+
+
+def _one_open_each(impacts: list[Impact]) -> list[Impact]:
+    """The ledger holds one open impact for each component and source."""
+    seen, kept = set(), []
+    for impact in impacts:
+        if impact.ended_at is None:
+            if impact.component_id in seen:
+                continue
+            seen.add(impact.component_id)
+        kept.append(impact)
+    return kept
+
+
+def _links(making: Making, incidents: Sequence[Incident]) -> list[IncidentLink]:
+    """Parts of one incident, as the console ties them, and ties that mean nothing here."""
+    dice = making.dice
+    pairs: set[tuple[int, int]] = set()
+    links = []
+    for _ in range(len(incidents) // 4):
+        one, other = dice.sample(incidents, 2)
+        if (one.pk, other.pk) in pairs:
+            continue
+        pairs.add((one.pk, other.pk))
+        tie = dice.choice((Tie.PART, Tie.PART, Tie.RELATED, Tie.REPEAT))
+        links.append(IncidentLink(incident=one, other=other, tie=tie, linked_at=making.at))
+    return links
+
+
+def _exclusion(making: Making, incident: Incident) -> Exclusion:
+    dice = making.dice
+    began, ended = _span(incident, making)
+    start, end = sorted((_inside(making, began, ended), _inside(making, began, ended)))
+    return Exclusion(
+        incident=incident,
+        customer=dice.choice((None, dice.choice(making.customers))),
+        kind=ExclusionKind.CUSTOMER,
+        starts_at=dice.choice((None, start)),
+        ends_at=dice.choice((None, end + TICK)),
+        reason="Their own firewall.",
+        made_at=making.at,
+        made_by=making.by,
+        withdrawn_at=making.at if dice.random() < 0.2 else None,
+    )
+
+
+# --- planned work ----------------------------------------------------------------------
+
+
+def _maintenance(making: Making) -> None:
+    """Announced early, late, at its beginning or never; moved, extended; done earlier or longer than was said."""
+    dice = making.dice
+    impacts: list[Impact] = []
+    history: list[Any] = []
+    for number in range(1, 7):
+        starts = making.moment()
+        ends = starts + dice.choice((2 * HOUR, 9 * HOUR, DAY))
+        work = Maintenance(
+            reference=f"MNT-2026-{number:04d}",
+            title="Upgrade",
+            brand=making.brand,
+            planned_start_at=starts,
+            planned_end_at=ends,
+            scheduled_at=starts - 40 * DAY,
+            state=MaintenanceState.COMPLETED,
+        )
+        rows = [_row(work, work.scheduled_at, "scheduled")]
+        if dice.random() < 0.8:
+            work.announced_at = starts - dice.choice((7, 7, 14, 1, 30)) * DAY + dice.choice((timedelta(0), TICK, -TICK))
+            rows.append(_row(work, work.announced_at, "announced"))
+        if dice.random() < 0.35:
+            moved = dice.choice((-3 * HOUR, HOUR, DAY))
+            work.planned_start_at, work.planned_end_at = starts + moved, ends + moved
+            last = work.announced_at or work.scheduled_at
+            rows.append(_row(work, last + (starts - 6 * HOUR - last) * dice.choice((0, 0.3, 1)), "rescheduled"))
+        began = work.planned_start_at + dice.choice((timedelta(0), timedelta(0), HOUR, -HOUR))
+        work.began_at = began
+        work.announced_at = work.announced_at or began
+        rows.append(_row(work, began, "begun"))
+        ended = work.planned_end_at
+        if dice.random() < 0.3:
+            work.planned_end_at += 2 * HOUR
+            rows.append(_row(work, ended - timedelta(minutes=30), "extended"))
+            ended += HOUR
+        work.ended_at = ended
+        rows.append(_row(work, ended, "finished"))
+        work.save_without_historical_record()
+        for row in rows:
+            row.id = work.pk
+        history += rows
+        making.turned(began, ended)
+        impacts += [
+            Impact(
+                component=component,
+                level=Level.MAINTENANCE,
+                source=work.source,
+                began_at=began,
+                ended_at=ended,
+                recorded_at=began,
+            )
+            for component in dice.sample(making.components, dice.choice((1, 2, 3)))
+        ]
+    Maintenance.history.bulk_create(history)
+    Impact.objects.bulk_create(impacts)
+
+
+def _row(work: Maintenance, at: datetime, said: str) -> Any:
+    """A row of its history, with everything as it is then."""
+    kept = {
+        name: getattr(work, name)
+        for name in (
+            *("reference", "title", "state", "what_changes", "rollback_plan", "planned_start_at", "planned_end_at"),
+            *("scheduled_at", "announced_at", "began_at", "ended_at", "version", "brand_id"),
+        )
+    }
+    return Maintenance.history.model(history_date=at, history_change_reason=said, history_type="~", **kept)
