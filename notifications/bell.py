@@ -85,6 +85,11 @@ def ring_sign_ups() -> None:
     _ring("notifications.tasks.answer_sign_ups", queue="letters")
 
 
+def ring(task: str, *arguments: int) -> None:
+    """Ask a worker for a task of the floors above, by its full name; their sweep finds the work, too."""
+    _ring(task, *arguments, queue="celery")
+
+
 def mute() -> None:
     """For a process that looks for work by itself."""
     _Bell.silent_until = float("inf")

@@ -126,15 +126,6 @@ class RuleVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.book} v{self.number}"
 
-    @property
-    def is_draft(self) -> bool:
-        return self.standing == RuleStanding.DRAFT
-
-    def refuse_unless_draft(self) -> None:
-        """Raise RulesError when months may already be judged by this version. Looks at the row, not at this object."""
-        if RuleVersion.objects.filter(pk=self.pk, standing=RuleStanding.IN_FORCE).exists():
-            raise RulesError(f"{self} is in force and can no longer be changed. Start a new version.")
-
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
             self.refuse_unless_draft()
@@ -143,6 +134,15 @@ class RuleVersion(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         self.refuse_unless_draft()
         return super().delete(*args, **kwargs)
+
+    @property
+    def is_draft(self) -> bool:
+        return self.standing == RuleStanding.DRAFT
+
+    def refuse_unless_draft(self) -> None:
+        """Raise RulesError when months may already be judged by this version. Looks at the row, not at this object."""
+        if RuleVersion.objects.filter(pk=self.pk, standing=RuleStanding.IN_FORCE).exists():
+            raise RulesError(f"{self} is in force and can no longer be changed. Start a new version.")
 
 
 class Tier(models.Model):
