@@ -21,8 +21,13 @@ app.conf.beat_schedule = {
     "tell who owes what is due or broken": {"task": "incidents.tasks.remind", "schedule": 15.0},
     "press the public page again": {"task": "status.tasks.press", "schedule": 30.0},
     "let followers of what is over go": {"task": "status.tasks.let_followers_go", "schedule": 600.0},
+    "assess months whose facts changed": {"task": "postmortems.tasks.assess_outstanding", "schedule": 10.0},
+    "estimate credits of what still runs": {"task": "postmortems.tasks.refresh_estimates", "schedule": 60.0},
+    "work off assessments that were asked for": {"task": "postmortems.tasks.work_off_runs", "schedule": 10.0},
     "tell the billing system of closed months": {"task": "postmortems.tasks.tell_billing", "schedule": 30.0},
     "bring credits to Stripe": {"task": "postmortems.tasks.post_to_stripe", "schedule": 30.0},
     "compare Stripe's books with ours": {"task": "postmortems.tasks.compare_with_stripe", "schedule": 300.0},
+    "approve credits that were held long enough": {"task": "postmortems.tasks.release_credits", "schedule": 60.0},
+    "compare the books of credits": {"task": "postmortems.tasks.reconcile_credits", "schedule": 300.0},
     "forget what is kept no longer": {"task": "notifications.tasks.forget", "schedule": 3600.0},
 }

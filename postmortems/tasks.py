@@ -6,7 +6,26 @@ from celery import shared_task
 from django.utils import timezone
 
 from notifications import bell
-from postmortems.credits import balances, comparing, dryrun, telling
+from postmortems.credits import balances, book, comparing, dryrun, reconcile, telling
+
+
+@shared_task
+def assess_outstanding() -> None:
+    """Find facts, contracts and rules that changed, and assess the months that they make out of date (R-903)."""
+    assessing.sweep(timezone.now())
+
+
+@shared_task
+def refresh_estimates() -> None:
+    """What credits come to while an incident still runs (R-1305)."""
+    assessing.refresh(timezone.now())
+
+
+@shared_task
+def work_off_runs() -> None:
+    """Assessments that somebody asked for, and those whose worker died half-way."""
+    for pk in assessing.asked_for():
+        assessing.work_off(pk, at=timezone.now())
 
 
 @shared_task
@@ -44,3 +63,15 @@ def post_to_stripe() -> None:
 def compare_with_stripe() -> None:
     """Read back what Stripe booked for customers that were not looked at for longest (R-906)."""
     comparing.reconcile(timezone.now())
+
+
+@shared_task
+def release_credits() -> None:
+    """Approve what nobody stopped until its holding time was over (R-905)."""
+    book.release(timezone.now())
+
+
+@shared_task
+def reconcile_credits() -> None:
+    """Do the books of credits agree? What does not is logged as an error (R-906)."""
+    reconcile.sweep(timezone.now())

@@ -57,7 +57,7 @@ def around(spans: Spans, *, at: datetime) -> set[int]:
     """
     reached: set[int] = set()
     while True:
-        hulls = _reaching(spans, at=at)
+        hulls = reaching(spans, at=at)
         tied = families(hulls.keys() - reached).members - hulls.keys()
         if tied:
             hulls |= _hulls(Incident.objects.filter(pk__in=tied).exclude(state__in=UNCOUNTED), at=at)
@@ -109,7 +109,7 @@ def _named(names: Mapping[int, str], ties: Collection[tuple[int, int]]) -> dict[
     return {one: heads[lead(one)] for one in names}
 
 
-def _reaching(spans: Spans, *, at: datetime) -> dict[int, Span]:
+def reaching(spans: Spans, *, at: datetime) -> dict[int, Span]:
     """Counted incidents that overlap or touch one of the spans, from where to where. Two queries."""
     own, held = Q(pk__in=()), Q(pk__in=())
     for start, end in ((moment(start), moment(end)) for start, end in spans):
@@ -121,6 +121,11 @@ def _reaching(spans: Spans, *, at: datetime) -> dict[int, Span]:
     )
     named = Q(reference__in={source.removeprefix(SOURCE) for source, *_ in impacts})
     return _spanned(Incident.objects.filter(own | named).exclude(state__in=UNCOUNTED), impacts, at=at)
+
+
+def named(ids: Collection[int]) -> Iterable[tuple[int, str]]:
+    """Ids and references. One query."""
+    return Incident.objects.filter(pk__in=ids).order_by().values_list("pk", "reference")
 
 
 def _hulls(incidents: QuerySet[Incident], *, at: datetime) -> dict[int, Span]:
