@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from notifications import bell
-from postmortems.credits import balances, book, comparing, dryrun, reconcile, telling
+from postmortems.credits import assessing, balances, book, comparing, dryrun, reconcile, telling
 
 
 @shared_task

@@ -28,9 +28,9 @@ from .months import moment
 from .wording import explain
 
 __all__ = [
+    "asked_for",
     "assess_marked",
     "assess_month",
-    "asked_for",
     "mark_contracts",
     "mark_incidents",
     "mark_rules",
