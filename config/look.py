@@ -28,7 +28,10 @@ CONSOLE: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "BORDER_RADIUS": "8px",
-    "STYLES": [_asset("incidents/console.css"), _asset("incidents/screen.css"), _asset("incidents/desk.css")],
+    "STYLES": [
+        *(_asset(f"incidents/{name}.css") for name in ("console", "screen", "desk")),
+        _asset("postmortems/money.css"),
+    ],
     "SCRIPTS": [
         _asset(f"incidents/{name}.js")
         for name in ("clocks", "live", "compose", "console", "dialogs", "alarms", "assistant", "alike", "desk")

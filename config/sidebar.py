@@ -14,6 +14,7 @@ from incidents.admin import affected, reports
 from incidents.admin.places import list_url
 
 DECLARE = "incidents.declare"
+SEE_CREDITS = "postmortems.view_credit"
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -58,7 +59,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "Money",
             [
+                *_page(request, "Service credits", "payments", "money:overview", (SEE_CREDITS,), exactly=True),
                 *_screen(request, "Credits", "receipt_long", "postmortems.credit"),
+                *_page(request, "Reports of credits", "bar_chart", "money:reports", (SEE_CREDITS,)),
                 *_screen(request, "Batches", "inventory_2", "postmortems.batch"),
                 *_screen(request, "Contracts", "contract", "postmortems.contract"),
                 *_screen(request, "Credit rules", "percent", "postmortems.rulebook"),
@@ -103,12 +106,14 @@ def _number(item: dict[str, Any], number: int, colour: str, words: str, shown: s
         item |= {"badge": Number(shown or str(number), words), "badge_variant": colour}
 
 
-def _page(request: HttpRequest, title: str, icon: str, name: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
-    """A page that is no model's list, for whoever holds all of ``needed``."""
+def _page(
+    request: HttpRequest, title: str, icon: str, name: str, needed: tuple[str, ...], *, exactly: bool = False
+) -> list[dict[str, Any]]:
+    """A page that is no model's list, for whoever holds all of ``needed``. ``exactly``: others lie below it."""
     if not request.user.has_perms(needed):
         return []
     link = reverse(name)
-    return [_item(title, icon, link, request.path.startswith(link))]
+    return [_item(title, icon, link, request.path == link if exactly else request.path.startswith(link))]
 
 
 def _screen(request: HttpRequest, title: str, icon: str, label: str, but: str = "") -> list[dict[str, Any]]:

@@ -13,9 +13,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/live/", admin.site.admin_view(dashboard.live), name="board"),
     path("admin/", include("incidents.urls")),
+    path("admin/", include("postmortems.console_urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("config.api")),
     path("subscriptions/", include("notifications.urls")),
+    path("credits/", include("postmortems.urls")),
     path("hooks/", include("notifications.hook_urls")),
     path("metrics", metrics),
     # What people type, and what older pages linked to.

@@ -149,16 +149,6 @@ def waiting_totals() -> list[tuple[str, int, int]]:
 # --- the red light ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Light:
-    """One thing that must be right. ``level`` as a colour of the console; ``found`` says what is wrong, in words."""
-
-    title: str
-    level: str
-    words: str
-    found: tuple[str, ...] = ()
-
-
 def runs(at: datetime) -> list[Run]:
     """Assessments that were asked for and are not done, newest first. One query."""
     return list(Run.objects.filter(kind=RunKind.ASSESS, finished_at__isnull=True).select_related("asked_by")[:3])

@@ -1,0 +1,71 @@
+"""The red light: whether the books are right, in words, for finance's first page (R-906, R-1308). Few queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import overview
+
+#: The worker assesses within minutes; what waits longer waits for somebody to look.
+LATE = timedelta(minutes=15)
+#: A second opinion is made every night.
+UNASKED = timedelta(hours=36)
+
+
+@dataclass(frozen=True)
+class Light:
+    """One thing that must be right. ``level``: a colour of the console; ``found``: what is wrong, in sentences."""
+
+    title: str
+    level: str
+    words: str
+    found: tuple[str, ...] = ()
+
+
+def standing(at: datetime) -> list[Light]:
+    """All of them, in the order in which they matter."""
+    return [light for light in (_current(at), _second_opinion(at), _stripe()) if light]
+
+
+def _current(at: datetime) -> Light:
+    """Whether what changed was assessed again. One query."""
+    number, since = overview.stale()
+    title = "Assessed as known now"
+    if not number or since is None:
+        return Light(title, "green", "Every month was assessed after its facts, contract and rules last changed.")
+    words = f"{number:,} contract month{'s' if number > 1 else ''} changed and wait for the worker."
+    if since > at - LATE:
+        return Light(title, "blue", words)
+    minutes = int((at - since).total_seconds()) // 60
+    return Light(title, "red", words, (f"The oldest waits for {minutes:,} minutes: is the worker running?",))
+
+
+def _second_opinion(at: datetime) -> Light:
+    """What the other implementation said. One query."""
+    title, run = "Second opinion", overview.last_recheck()
+    if run is None or run.finished_at is None:
+        return Light(title, "grey", "No second computation was made yet.")
+    when = f"{run.finished_at:%Y-%m-%d %H:%M} UTC"
+    if run.failed:
+        return Light(title, "red", f"The last one stopped, {when}.", (run.failed,))
+    if differ := int(run.result.get("differ", 0)):
+        return Light(
+            title, "red", f"{differ:,} of {run.done:,} months come to something else, {when}.", _told(run.result)
+        )
+    level = "green" if run.finished_at > at - UNASKED else "yellow"
+    return Light(title, level, f"{run.done:,} months computed by another way came to the same, {when}.")
+
+
+def _told(result: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(one) for one in result.get("found", ())[:5])
+
+
+def _stripe() -> Light | None:
+    """What Stripe refused; nothing where it never did. Two queries."""
+    number, newest = overview.stripe_errors()
+    if not number:
+        return None
+    found = tuple(f"{credit.key}: {credit.stripe_error}" for credit in newest)
+    return Light("Stripe", "red", f"{number:,} credit{'s are' if number > 1 else ' is'} not at Stripe.", found)
