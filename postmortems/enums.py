@@ -133,3 +133,4 @@ class RunKind(TextChoices):
     ASSESS = "assess", "Assessment of a month"
     DRY_RUN = "dry_run", "Dry run of other rules"
     RECHECK = "recheck", "Second opinion"
+    LEDGER = "ledger", "Reconciliation of the ledger"

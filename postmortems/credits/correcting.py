@@ -42,7 +42,7 @@ def grant(contract_month: ContractMonth, *, amount_minor: int, reason: str, by: 
     left = max(0, limit.minor - taken.total - taken.waiting)
     if amount_minor > left:
         raise NotAllowed(_too_much(Money(limit.minor, currency), Money(taken.total + taken.waiting, currency), left))
-    rules = RuleVersion.objects.filter(pk=limit.version).first()
+    rules = RuleVersion.objects.filter(pk=limit.version).first() if limit.version else None
     credit = _written(
         Credit(
             contract_month=month,
