@@ -24,6 +24,7 @@ app.conf.beat_schedule = {
     "assess months whose facts changed": {"task": "postmortems.tasks.assess_outstanding", "schedule": 10.0},
     "estimate credits of what still runs": {"task": "postmortems.tasks.refresh_estimates", "schedule": 60.0},
     "work off assessments that were asked for": {"task": "postmortems.tasks.work_off_runs", "schedule": 10.0},
+    "go on with dry runs of credit rules": {"task": "postmortems.tasks.go_on_with_dry_runs", "schedule": 60.0},
     "tell the billing system of closed months": {"task": "postmortems.tasks.tell_billing", "schedule": 30.0},
     "bring credits to Stripe": {"task": "postmortems.tasks.post_to_stripe", "schedule": 30.0},
     "compare Stripe's books with ours": {"task": "postmortems.tasks.compare_with_stripe", "schedule": 300.0},

@@ -204,14 +204,14 @@ def _months(run: Run, contracts: Sequence[Contract]) -> list[ContractMonth]:
         month.contract = by_pk[month.contract_id]
         there[month.contract_id, month.month] = month
     if rules_tried(run).scope == Scope.ANY:
-        for contract in contracts:
-            for month in _each(*span):
-                if (contract.pk, month) not in there:
-                    start, end = bounds(month, contract.zone, contract.billing_day)
-                    there[contract.pk, month] = ContractMonth(
-                        contract=contract, month=month, starts_at=moment(start), ends_at=moment(end)
-                    )
+        missing = [(one, day) for one in contracts for day in _each(*span) if (one.pk, day) not in there]
+        there |= {(contract.pk, day): _unsaved(contract, day) for contract, day in missing}
     return [there[key] for key in sorted(there)]
+
+
+def _unsaved(contract: Contract, month: date) -> ContractMonth:
+    start, end = bounds(month, contract.zone, contract.billing_day)
+    return ContractMonth(contract=contract, month=month, starts_at=moment(start), ends_at=moment(end))
 
 
 def _each(first_month: date, last_month: date) -> Iterator[date]:

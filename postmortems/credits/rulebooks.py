@@ -41,9 +41,7 @@ def create(*, name: str, policy: Policy | None, plan: str, by: User | None, at: 
         raise RulesError(f"“{taken}” is of this policy and plan already. Start a new version of it.")
     try:
         with transaction.atomic():
-            book = RuleBook(name=name.strip(), policy=policy, plan=plan)
-            book._change_reason = "Created"
-            book.save()
+            book = RuleBook.objects.create(name=name.strip(), policy=policy, plan=plan)
     except IntegrityError:
         raise RulesError(f"There are rules called “{name.strip()}” already.") from None
     RuleVersion.objects.create(book=book, number=1, drafted_at=at, drafted_by=by)

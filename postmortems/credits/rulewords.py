@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.db.models import Field
+
 from postmortems.enums import Clock, Measure, Mix, Overlap, Proration, Scope, Stacking
 from postmortems.models import RuleVersion, Tier
 from postmortems.models.rules import RulesError
@@ -143,7 +145,7 @@ def sentences(tiers: Iterable[Tier]) -> list[Row]:
 
 def settings(version: RuleVersion) -> list[Row]:
     """The explicit fields, each as one sentence."""
-    rows = [Row(_label(name), MEANINGS[name][getattr(version, name)]) for name in CHOICES]
+    rows = [Row(label(name), MEANINGS[name][getattr(version, name)]) for name in CHOICES]
     hold, second = version.hold_hours, version.second_above
     waits = "A person approves each credit." if hold is None else (
         "Credits approve by themselves at once." if hold == 0
@@ -170,9 +172,19 @@ def _second(above: Decimal | None) -> str:
     return f"Above {number(above)} (in the contract's currency) a second person approves; every reversal, too."
 
 
-def _label(name: str) -> str:
-    label = str(RuleVersion._meta.get_field(name).verbose_name)
-    return label[0].upper() + label[1:]
+def label(name: str) -> str:
+    """What people call an explicit field."""
+    field = RuleVersion._meta.get_field(name)
+    assert isinstance(field, Field)
+    words = str(field.verbose_name)
+    return words[0].upper() + words[1:]
+
+
+def options(name: str) -> list[tuple[str, str]]:
+    """Value and label of each choice of an explicit field, those with a meaning."""
+    field = RuleVersion._meta.get_field(name)
+    assert isinstance(field, Field)
+    return [(str(value), str(words)) for value, words in field.flatchoices]
 
 
 def differences(

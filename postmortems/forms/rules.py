@@ -120,9 +120,8 @@ class DraftForm(RuleForm):
         self.tiers: list[Tier] = []
         super().__init__(data, initial={name: _shown(getattr(version, name)) for name in ("remark", *FIELDS)})
         for name in rulewords.CHOICES:
-            field = RuleVersion._meta.get_field(name)
             self.fields[name] = forms.ChoiceField(
-                label=str(field.verbose_name).capitalize(), choices=field.choices or (), widget=forms.RadioSelect
+                label=rulewords.label(name), choices=rulewords.options(name), widget=forms.RadioSelect
             )
         self.counts = {measure: self._count(measure) for measure in Measure}
         for measure in Measure:
@@ -268,8 +267,8 @@ class DraftForm(RuleForm):
         ]
 
     def _row(self, measure: Measure, prefix: str, said: Mapping[str, Mapping[str, list[Finding]]]) -> Row:
-        cells = (self[f"{prefix}-{cell}"] for cell in ("rank", THRESHOLD[measure][0], "percent"))
-        return Row(measure, *cells, said.get(prefix, {}))
+        rank, threshold, percent = (self[f"{prefix}-{cell}"] for cell in ("rank", THRESHOLD[measure][0], "percent"))
+        return Row(measure, rank, threshold, percent, said.get(prefix, {}))
 
     @property
     def choices(self) -> list[tuple[forms.BoundField, list[tuple[str, str, str, bool]]]]:
@@ -279,7 +278,7 @@ class DraftForm(RuleForm):
                 self[name],
                 [
                     (value, label, rulewords.MEANINGS[name][value], str(self[name].value()) == value)
-                    for value, label in RuleVersion._meta.get_field(name).choices or ()
+                    for value, label in rulewords.options(name)
                 ],
             )
             for name in rulewords.CHOICES
@@ -326,31 +325,35 @@ def month_of(typed: str) -> date:
     return date(int(match[1]), int(match[2]), 1)
 
 
+class VersionField(forms.ModelChoiceField):
+    """A version by its name; a draft says that it is one."""
+
+    def label_from_instance(self, version: Any) -> str:
+        return f"{version}, draft" if version.is_draft else str(version)
+
+
 class DryRunForm(RuleForm):
     """Which rules, which months, which contracts; cleans ``rules`` to a version, months to their first day."""
 
-    rules = forms.ModelChoiceField(
-        RuleVersion.objects.none(), label="Rules to try", empty_label=None,
-        error_messages={"invalid_choice": "There are no such rules.", "required": "Choose the rules to try."},
-    )  # fmt: skip
     first_month = line("From", longest=7)
     last_month = line("To", longest=7)
     whose = forms.ChoiceField(label="Contracts", choices=Whose.choices, initial=Whose.ALL)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["rules"].queryset = RuleVersion.objects.select_related("book").order_by("book__name", "-number")
-        self.fields["rules"].label_from_instance = _version_name
+        self.fields["rules"] = VersionField(
+            RuleVersion.objects.select_related("book").order_by("book__name", "-number"),
+            label="Rules to try",
+            empty_label=None,
+            error_messages={"invalid_choice": "There are no such rules.", "required": "Choose the rules to try."},
+        )
+        self.order_fields(["rules"])
 
     def clean_first_month(self) -> date:
         return month_of(self.cleaned_data["first_month"])
 
     def clean_last_month(self) -> date:
         return month_of(self.cleaned_data["last_month"])
-
-
-def _version_name(version: RuleVersion) -> str:
-    return f"{version}, draft" if version.is_draft else str(version)
 
 
 def _threshold(tier: Tier) -> str:
