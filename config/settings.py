@@ -396,6 +396,6 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["discreet"]}},
     # Louder, these name the secret addresses they call, and sign with (S30).
     "loggers": {name: {"level": "INFO"} for name in ("urllib3", "oauthlib", "requests_oauthlib")}
-    | {"stripe": {"level": "WARNING"}},
+    | {name: {"level": "WARNING"} for name in ("stripe", "weasyprint", "fontTools")},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "INFO")},
 }
