@@ -295,9 +295,10 @@ pieces AS MATERIALIZED (
     JOIN rules r USING (version)
     JOIN hits h ON h.component = w.component AND (r.any_scope OR h.gravity >= r.least)
     JOIN outages o USING (incident)
+    WHERE w.span && CASE WHEN r.by_word THEN o.told ELSE h.span END
 ),
 had AS MATERIALIZED (
-    SELECT profile, incident, range_agg(span) AS spans FROM pieces WHERE NOT any_scope AND NOT isempty(span)
+    SELECT profile, incident, range_agg(span) AS spans FROM pieces WHERE NOT any_scope
     GROUP BY profile, incident
     UNION ALL
     SELECT p.profile, o.incident, v.spans * tstzmultirange(CASE WHEN r.by_word THEN o.told ELSE o.happened END)
@@ -374,20 +375,20 @@ members AS MATERIALIZED (
 ),
 over AS MATERIALIZED (
     -- What still runs is left out, with everything that is one outage with it.
-    SELECT profile, outage, array_agg(incident) AS incidents FROM members
-    GROUP BY profile, outage HAVING NOT bool_or(running)
+    SELECT profile, incident, outage
+    FROM (SELECT *, bool_or(running) OVER (PARTITION BY profile, outage) AS any_runs FROM members) m
+    WHERE NOT any_runs
 ),
 
 -- --- what they earn ---------------------------------------------------------------------------------------------
 
 worse AS MATERIALIZED (
-    SELECT p.profile, p.version, p.since, p.until, o.outage, t.rank, d.spans * b.spans AS spans
+    SELECT profile, version, p.since, p.until, o.outage, rank, d.spans * b.spans AS spans
     FROM over o
+    JOIN down d USING (profile, incident)
     JOIN profiles p USING (profile)
-    CROSS JOIN unnest(o.incidents) m (incident)
-    JOIN down d ON d.profile = o.profile AND d.incident = m.incident
     JOIN (SELECT DISTINCT version, rank FROM tiers) t USING (version)
-    JOIN bad b ON b.incident = m.incident AND b.rank = t.rank
+    JOIN bad b USING (incident, rank)
     WHERE NOT isempty(d.spans * b.spans)
 ),
 together AS MATERIALIZED (
