@@ -221,6 +221,7 @@ def references(assessments: set[int]) -> dict[int, tuple[str, ...]]:
 
 def _entry(credit: Credit, incidents: tuple[str, ...]) -> Entry:
     contract = credit.contract_month.contract
+    assert credit.approved_at
     return Entry(
         key=credit.key,
         contract=contract.reference,

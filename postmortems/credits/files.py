@@ -241,7 +241,7 @@ def _styles(book: Workbook, sheet: Any) -> Styles:
     found = {}
     for name, style in made.items():
         book.add_named_style(style)
-        sample = WriteOnlyCell(sheet)
+        sample: Any = WriteOnlyCell(sheet)
         sample.style = style.name
         found[name] = sample._style
     return found
@@ -262,7 +262,9 @@ def _amount(sheet: Any, minor: int, currency: str, styles: Styles) -> Any:
 
 
 def _number(sheet: Any, value: Decimal, style: StyleArray) -> Any:
-    cell = WriteOnlyCell(sheet, value)
+    cell: Any = WriteOnlyCell(sheet)
+    # Exact: it is written as its digits, never as a fraction of two.
+    cell.value = value
     cell._style = style
     return cell
 
@@ -271,7 +273,7 @@ def _word(sheet: Any, words: str, style: StyleArray) -> Any:
     """Text and nothing else: the library would take ``=1`` for a formula and ``#N/A`` for an error."""
     if not words:
         return None
-    cell = WriteOnlyCell(sheet, _UNWRITABLE.sub("\ufffd", words))
+    cell: Any = WriteOnlyCell(sheet, _UNWRITABLE.sub("\ufffd", words))
     cell.data_type = "s"
     cell._style = style
     return cell
