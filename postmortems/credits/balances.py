@@ -25,6 +25,7 @@ from postmortems.enums import CreditKind, CreditState, Deed
 from postmortems.models import BalanceEntry, Credit, CreditDeed, StripeState
 
 from . import book
+from .statements import FILES, INPUTS, incidents_of
 from .stripe_wire import MARK, Booked, KeyRefused, Later, Refused, create, find, fingerprint, is_on, units
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,6 @@ CHUNK = 500
 #: What Stripe lets a description be.
 LONGEST_DESCRIPTION = 350
 ACCOUNT = "cus_"
-#: Of batches, megabytes that nobody reads here.
-FILES = ("batch__csv", "batch__xlsx", "batch__json")
 
 _WORDS = {
     CreditKind.ASSESSED: "Service credit",
@@ -121,7 +120,7 @@ def _exported() -> QuerySet[Credit]:
     return (
         Credit.objects.filter(state=CreditState.EXPORTED, contract_month__contract__billing_account__startswith=ACCOUNT)
         .select_related("contract_month__contract", "assessment", "batch")
-        .defer(*FILES)
+        .defer(*FILES, *INPUTS)
     )
 
 
@@ -181,18 +180,10 @@ def _description(credit: Credit) -> str:
     """As the customer may read it on an invoice."""
     month = credit.contract_month
     words = f"{_WORDS[CreditKind(credit.kind)]} for {month.month:%B %Y}, contract {month.contract.reference}"
-    named = references(credit)
+    named = incidents_of(credit)
     if named:
         words += f" ({', '.join(named)})"
     return words if len(words) <= LONGEST_DESCRIPTION else f"{words[: LONGEST_DESCRIPTION - 1]}…"
-
-
-def references(credit: Credit) -> list[str]:
-    """Incidents that its assessment credits something for, each once."""
-    if credit.assessment is None:
-        return []
-    lines = credit.assessment.content.get("lines", [])
-    return list(dict.fromkeys(name for line in lines if line["points"] for name in line["references"]))
 
 
 # --- 2: claimed -----------------------------------------------------------------------------
