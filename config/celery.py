@@ -29,6 +29,7 @@ app.conf.beat_schedule = {
     "bring credits to Stripe": {"task": "postmortems.tasks.post_to_stripe", "schedule": 30.0},
     "compare Stripe's books with ours": {"task": "postmortems.tasks.compare_with_stripe", "schedule": 300.0},
     "approve credits that were held long enough": {"task": "postmortems.tasks.release_credits", "schedule": 60.0},
+    "compute credits a second way": {"task": "postmortems.tasks.second_opinion", "schedule": 3600.0},
     "compare the books of credits": {"task": "postmortems.tasks.reconcile_credits", "schedule": 300.0},
     "forget what is kept no longer": {"task": "notifications.tasks.forget", "schedule": 3600.0},
 }

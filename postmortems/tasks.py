@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from notifications import bell
-from postmortems.credits import assessing, balances, book, comparing, dryrun, reconcile, telling
+from postmortems.credits import assessing, balances, book, comparing, dryrun, recheck, reconcile, telling
 
 
 @shared_task
@@ -75,3 +75,9 @@ def release_credits() -> None:
 def reconcile_credits() -> None:
     """Do the books of credits agree? What does not is logged as an error (R-906)."""
     reconcile.sweep(timezone.now())
+
+
+@shared_task
+def second_opinion() -> None:
+    """Compute this month and the last a second way, once a day, and compare (reliability.md 5.3)."""
+    recheck.nightly(timezone.now())

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -43,14 +42,6 @@ class Difference:
         ours, theirs = Money(self.ours, self.currency), Money(self.theirs, self.currency)
         return f"{self.contract} {self.month:%Y-%m}: assessed {ours}, the second opinion says {theirs}."
 
-    def as_json(self) -> list[Any]:
-        return [self.contract, f"{self.month:%Y-%m}", self.currency, self.ours, self.theirs]
-
-    @classmethod
-    def of(cls, row: list[Any]) -> Difference:
-        contract, month, currency, ours, theirs = row
-        return cls(contract, date.fromisoformat(f"{month}-01"), currency, ours, theirs)
-
 
 @dataclass(frozen=True)
 class Compared:
@@ -63,7 +54,8 @@ class Compared:
 def recheck(*months: date, at: datetime, by: User | None = None) -> Run:
     """Compare these months and keep what was found. Where there is no second opinion the run says why.
 
-    What changed a moment ago is assessed first.
+    What changed a moment ago is assessed first. ``result``: ``differ`` says how many months do, ``found`` names them in
+    sentences, ``unavailable`` says why nobody could look.
     """
     run = Run(kind=RunKind.RECHECK, asked={"months": [f"{month:%Y-%m}" for month in months]})
     run.asked_by, run.asked_at, run.started_at, run.finished_at = by, at, at, at
@@ -72,7 +64,7 @@ def recheck(*months: date, at: datetime, by: User | None = None) -> Run:
         found = [compare(month, at=at) for month in months]
         differing = [one for compared in found for one in compared.differences]
         run.total = run.done = sum(compared.count for compared in found)
-        run.result = {"count": len(differing), "differences": [one.as_json() for one in differing[:SHOWN]]}
+        run.result = {"differ": len(differing), "found": [str(one) for one in differing[:SHOWN]]}
         for one in differing[:SHOWN]:
             log.error("%s", one)
     else:
@@ -116,26 +108,6 @@ def compare(month: date, *, at: datetime) -> Compared:
     }
     found = [Difference(named[pk][0], month, named[pk][1], *amounts) for pk, amounts in differing]
     return Compared(count, sorted(found, key=lambda one: one.contract))
-
-
-def found_in(run: Run) -> list[Difference]:
-    """The differences that a run wrote down; ``run.result["count"]`` says how many there were."""
-    return [Difference.of(row) for row in run.result.get("differences", [])]
-
-
-def words_of(run: Run) -> str:
-    """What a finished run found, in a sentence."""
-    if reason := run.result.get("unavailable"):
-        return str(reason)
-    count = run.result["count"]
-    if not count:
-        return f"{run.total:,} contract months were computed a second way: all agree."
-    return f"{count:,} of {run.total:,} contract months differ when computed a second way."
-
-
-def is_clean(run: Run) -> bool:
-    """Nothing differs, as far as anybody could look."""
-    return not run.result.get("count")
 
 
 def _compare(month: date, contracts: Sequence[int], *, at: datetime) -> tuple[int, dict[int, tuple[int, int]]]:

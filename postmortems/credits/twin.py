@@ -11,7 +11,7 @@ from collections.abc import Collection
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -62,7 +62,7 @@ def recompute(
     there = available()
     if not there:
         raise Unavailable(there.reason)
-    asked = {
+    asked: dict[str, Any] = {
         "month": month.replace(day=1),
         "at": at,
         "contracts": None if contracts is None else list(contracts),
