@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from incidents import api
-from postmortems.api import batches, contracts, credits
+from postmortems.api import batches, contracts, credits, rules
 from postmortems.api.reports import CreditsReport
 
 app_name = "api"
@@ -28,6 +28,10 @@ urlpatterns = [
     path("contracts", contracts.Contracts.as_view(), name="contracts"),
     path("contracts/import", contracts.ContractImport.as_view(), name="contracts_import"),
     path("contracts/<path:reference>", contracts.OneContract.as_view(), name="contract"),
+    path("rule-books", rules.RuleBooks.as_view(), name="rule_books"),
+    path("rule-versions/<int:pk>", rules.OneVersion.as_view(), name="rule_version"),
+    path("dry-runs", rules.DryRuns.as_view(), name="dry_runs"),
+    path("dry-runs/<int:pk>", rules.OneDryRun.as_view(), name="dry_run"),
     # Last: programs are told as JSON that there is nothing else.
     re_path("", api.Nowhere.as_view(), name="nowhere"),
 ]

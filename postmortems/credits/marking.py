@@ -132,6 +132,7 @@ def _hits_since(day: date, *, at: datetime) -> Hits:
 
 def _places(hits: Hits, contracts: Collection[int] | None = None) -> Places:
     """Billing months of contracts (None: all) whose terms use what was hit, while it was hit. Three queries."""
+    hits = {component: spans for component, spans in hits.items() if spans}
     if not hits:
         return {}
     found: Places = {}
