@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -12,6 +12,7 @@ from django.forms import BaseInlineFormSet
 from moneyed import CURRENCIES
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from incidents.models import Policy
 from postmortems.credits.contracts import TermDraft, assessed_among, fixed, problems
 from postmortems.credits.money import MoneyError, exponent, parse, plain
 from postmortems.models import Contract, Term
@@ -57,7 +58,11 @@ class ContractForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the
         super().__init__(*args, **kwargs)
         if self.instance.pk is None and "policy" in self.fields:
             # What most contracts are under: the policy that has rules at all.
-            paying = self.fields["policy"].queryset.filter(rule_books__isnull=False).distinct()[:2]
+            paying = (
+                cast(ModelChoiceField[Policy], self.fields["policy"])
+                .queryset.filter(rule_books__isnull=False)
+                .distinct()[:2]
+            )
             if len(paying) == 1:
                 self.fields["policy"].initial = paying[0].pk
 
@@ -120,7 +125,7 @@ class TermRows(BaseInlineFormSet):  # type: ignore[type-arg]  # generic to the c
         rows = [form for form in rows if not (self.can_delete and self._should_delete_form(form))]  # type: ignore[attr-defined]
         if any(form.errors for form in rows):
             return
-        read = [form for form in rows if self._read(form)]
+        read = [form for form in rows if self._read(cast(TermForm, form))]
         for where, words in problems(self.instance, self.drafts).items():
             if isinstance(where, tuple):
                 place, name = where
