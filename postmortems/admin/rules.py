@@ -221,9 +221,10 @@ def _save(request: HttpRequest, found: RuleVersion, form: DraftForm) -> HttpResp
     except RulesError as refused:
         form.add_error(None, str(refused))
         return _edit(request, found, form)
-    said = f" {form.flaws} point{'s' if form.flaws != 1 else ''} keep it from being put in force." if form.flaws else ""
-    messages.success(request, f"{found} is saved.{said}")
-    return redirect(url("force", found.pk) if "_force" in request.POST and not form.flaws else url_of(found))
+    flaws = form.flaws
+    points = "One point keeps" if flaws == 1 else f"{flaws} points keep"
+    messages.success(request, f"{found} is saved." + (f" {points} it from being put in force." if flaws else ""))
+    return redirect(url("force", found.pk) if "_force" in request.POST and not flaws else url_of(found))
 
 
 def _edit(request: HttpRequest, found: RuleVersion, form: DraftForm) -> HttpResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -118,7 +119,7 @@ def _book(book: RuleBook) -> dict[str, Any]:
 
 
 def _version(version: RuleVersion) -> dict[str, Any]:
-    values = {name: getattr(version, name) for name in FIELDS}
+    values = {name: _exact(getattr(version, name)) for name in FIELDS}
     return {
         "id": version.pk,
         "number": version.number,
@@ -137,10 +138,15 @@ def _tier(tier: Tier) -> dict[str, Any]:
         "rank": tier.rank,
         "code": tier.code,
         "longer_than_seconds": tier.longer_than_seconds,
-        "below_percent": tier.below_percent,
-        "percent": tier.percent,
+        "below_percent": _exact(tier.below_percent),
+        "percent": _exact(tier.percent),
         "words": f"{rulewords.passes(tier)}: {rulewords.earns(tier)}",
     }
+
+
+def _exact(value: Any) -> Any:
+    """Decimals as text: JSON's numbers are floats to most programs."""
+    return rulewords.number(value) if isinstance(value, Decimal) else value
 
 
 def _run(run: Run, request: Request) -> dict[str, Any]:
