@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from postmortems.admin import acts, giving, months, overview, reports
+from postmortems.admin import acts, batches, giving, months, overview, reports
 
 app_name = "money"
 view = admin.site.admin_view
@@ -17,5 +17,7 @@ urlpatterns = [
     path("credits/months/<int:pk>/assess/", view(months.assess), name="assess"),
     path("credits/months/<int:pk>/goodwill/", view(giving.goodwill), name="goodwill"),
     path("credits/<int:pk>/reverse/", view(giving.reverse_credit), name="reverse"),
+    path("credits/close/", view(batches.close_next), name="close_next"),
+    path("credits/close/<str:typed>/", view(batches.close), name="close"),
     path("credits/act/<slug:slug>/", view(acts.act), name="act"),
 ]
