@@ -58,11 +58,7 @@ class ContractForm(forms.ModelForm):  # type: ignore[type-arg]  # generic to the
         super().__init__(*args, **kwargs)
         if self.instance.pk is None and "policy" in self.fields:
             # What most contracts are under: the policy that has rules at all.
-            paying = (
-                cast(ModelChoiceField[Policy], self.fields["policy"])
-                .queryset.filter(rule_books__isnull=False)
-                .distinct()[:2]
-            )
+            paying = Policy.objects.filter(rule_books__isnull=False).distinct()[:2]
             if len(paying) == 1:
                 self.fields["policy"].initial = paying[0].pk
 
