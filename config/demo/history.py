@@ -6,7 +6,7 @@ Nothing of it is announced: the people who would have been told were told at the
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,8 @@ from status.publishing import Draft
 
 FILE = Path(__file__).parent / "history.toml"
 POLICY = "public-status"
+#: Incidents of its levels earn service credits (R-901).
+PAID_POLICY = "enterprise-sla"
 #: How long after a resolution the review was held and the incident closed.
 REVIEWED_AFTER = timedelta(days=3)
 
@@ -42,13 +44,23 @@ class Stage:
     now: datetime
 
 
-def tell(brand: Brand, components: Mapping[str, Component], people: Mapping[str, User], *, now: datetime) -> None:
-    """Write the whole history, in the order in which it happened, up to ``now`` (UTC)."""
-    rows = Severity.objects.in_force().filter(version__policy__slug=POLICY)
+def tell(
+    brand: Brand,
+    components: Mapping[str, Component],
+    people: Mapping[str, User],
+    *,
+    now: datetime,
+    beside: Iterable[Step] = (),
+) -> None:
+    """Write the whole history, in the order in which it happened, up to ``now`` (UTC).
+
+    ``beside``: what others did meanwhile.
+    """
+    rows = Severity.objects.in_force().filter(version__policy__slug__in=(POLICY, PAID_POLICY))
     stage = Stage(brand, components, people, {row.code: row for row in rows}, now)
     with FILE.open("rb") as file:
         written = tomllib.load(file)
-    steps: list[Step] = []
+    steps: list[Step] = [*beside]
     for story in written["stories"]:
         steps += _Trouble(stage, story).steps()
     for plan in written["maintenances"]:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from . import overview
+from . import overview, reconcile
 
-#: The worker assesses within minutes; what waits longer waits for somebody to look.
-LATE = timedelta(minutes=15)
+#: Said by a light of its own.
+_APART = "stale"
+#: So many rows of a finding are named here.
+NAMED = 3
 #: A second opinion is made every night.
 UNASKED = timedelta(hours=36)
 
@@ -26,7 +28,26 @@ class Light:
 
 def standing(at: datetime) -> list[Light]:
     """All of them, in the order in which they matter."""
-    return [light for light in (_current(at), _second_opinion(at), _stripe()) if light]
+    return [light for light in (_books(at), _current(at), _second_opinion(at), _stripe()) if light]
+
+
+def _books(at: datetime) -> Light:
+    """The last reconciliation: is what credits say what the ledger says? One query while it is recent."""
+    report = reconcile.latest(at)
+    errors = [finding for finding in report.errors if finding.rule != _APART]
+    title, when = "Books agree", f"{report.at:%Y-%m-%d %H:%M} UTC"
+    counted = f"{report.credits:,} credit{'s' if report.credits != 1 else ''}"
+    counted += f" and {report.batches:,} batch{'es' if report.batches != 1 else ''}"
+    found = tuple(_finding(finding) for finding in [*errors, *report.warnings])
+    if errors:
+        return Light("Books do not agree", "red", f"Looked at {counted}, {when}.", found)
+    words = f"{counted} agree with the ledger and their files, {when}."
+    return Light(title, "yellow" if found else "green", words[0].upper() + words[1:], found)
+
+
+def _finding(finding: reconcile.Finding) -> str:
+    more = f" and {finding.number - NAMED:,} more" if finding.number > NAMED else ""
+    return f"{finding.words}: {'; '.join(finding.rows[:NAMED])}{more}. {finding.remedy}"
 
 
 def _current(at: datetime) -> Light:
@@ -36,7 +57,7 @@ def _current(at: datetime) -> Light:
     if not number or since is None:
         return Light(title, "green", "Every month was assessed after its facts, contract and rules last changed.")
     words = f"{number:,} contract month{'s' if number > 1 else ''} changed and wait for the worker."
-    if since > at - LATE:
+    if since > at - reconcile.STALE:
         return Light(title, "blue", words)
     minutes = int((at - since).total_seconds()) // 60
     return Light(title, "red", words, (f"The oldest waits for {minutes:,} minutes: is the worker running?",))
@@ -50,6 +71,8 @@ def _second_opinion(at: datetime) -> Light:
     when = f"{run.finished_at:%Y-%m-%d %H:%M} UTC"
     if run.failed:
         return Light(title, "red", f"The last one stopped, {when}.", (run.failed,))
+    if reason := run.result.get("unavailable"):
+        return Light(title, "grey", str(reason))
     if differ := int(run.result.get("differ", 0)):
         return Light(
             title, "red", f"{differ:,} of {run.done:,} months come to something else, {when}.", _told(run.result)

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from config.demo import history, organisation, people
+from config.demo import credits, history, organisation, people
 from incidents import policies, runbook
 from incidents.models import Incident
 from notifications.models import Brand
@@ -45,7 +45,8 @@ class Command(BaseCommand):
             components = organisation.make_components(founded)
             customers = organisation.make_customers(components, dice)
             organisation.make_subscribers(components, customers, dice, now)
-            history.tell(brand, components, staff, now=now)
+            money = credits.steps(customers, components, staff, now=now)
+            history.tell(brand, components, staff, now=now, beside=money)
         self.stdout.write(
             f"Loaded the demo organisation {brand.name}: {len(components)} components, {Incident.objects.count()} past "
             f"incidents, {organisation.SUBSCRIBERS} subscribers, in {time.monotonic() - began:.1f} s."
