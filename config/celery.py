@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
     "go on with dry runs of credit rules": {"task": "postmortems.tasks.go_on_with_dry_runs", "schedule": 60.0},
     "tell the billing system of closed months": {"task": "postmortems.tasks.tell_billing", "schedule": 30.0},
     "bring credits to Stripe": {"task": "postmortems.tasks.post_to_stripe", "schedule": 30.0},
+    "write to customers about credits": {"task": "postmortems.tasks.write_about_credits", "schedule": 60.0},
     "compare Stripe's books with ours": {"task": "postmortems.tasks.compare_with_stripe", "schedule": 300.0},
     "approve credits that were held long enough": {"task": "postmortems.tasks.release_credits", "schedule": 60.0},
     "compute credits a second way": {"task": "postmortems.tasks.second_opinion", "schedule": 3600.0},

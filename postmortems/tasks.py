@@ -6,7 +6,17 @@ from celery import shared_task
 from django.utils import timezone
 
 from notifications import bell
-from postmortems.credits import assessing, balances, book, comparing, dryrun, recheck, reconcile, telling
+from postmortems.credits import (
+    assessing,
+    balances,
+    book,
+    comparing,
+    correspondence,
+    dryrun,
+    recheck,
+    reconcile,
+    telling,
+)
 
 
 @shared_task
@@ -81,3 +91,10 @@ def reconcile_credits() -> None:
 def second_opinion() -> None:
     """Compute this month and the last a second way, once a day, and compare (reliability.md 5.3)."""
     recheck.nightly(timezone.now())
+
+
+@shared_task
+def write_about_credits() -> None:
+    """Tell customers of credits that were applied (R-905)."""
+    while correspondence.write(timezone.now()):
+        pass

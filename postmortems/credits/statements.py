@@ -116,12 +116,16 @@ class Total:
     def total(self) -> int:
         return self.given + self.lowered
 
-    def shown(self) -> list[tuple[str, str]]:
-        """What it is made of, where there is more than one thing to say, and the total."""
-        parts = [("Credits", self.given), ("Corrections and reversals", self.lowered)] if self.lowered else []
-        states = [("Credited", self.applied), ("With billing", self.exported), ("Approved", self.approved)]
-        under_way = [pair for pair in states if pair[1]] if self.applied != self.total else []
-        return [(name, words.amount(minor, self.currency)) for name, minor in [*parts, *under_way]]
+    def parts(self) -> list[tuple[str, str]]:
+        """What it is made of, where something was taken back."""
+        found = [("Credits", self.given), ("Corrections and reversals", self.lowered)] if self.lowered else []
+        return [(name, words.amount(minor, self.currency)) for name, minor in found]
+
+    def states(self) -> list[tuple[str, str]]:
+        """Where it is, unless all of it was credited."""
+        states = [("of which credited", self.applied), ("with billing", self.exported), ("approved", self.approved)]
+        found = [pair for pair in states if pair[1]] if self.exported or self.approved else []
+        return [(name, words.amount(minor, self.currency)) for name, minor in found]
 
     @property
     def words(self) -> str:

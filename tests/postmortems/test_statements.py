@@ -53,14 +53,13 @@ def test_totals_add_up_by_currency_and_by_state(acme: Customer) -> None:
     euros, yen = story(acme).totals
     assert (euros.currency, euros.given, euros.lowered, euros.total) == ("EUR", 30_000, -10_000, 20_000)
     assert (euros.applied, euros.exported, euros.approved) == (10_000, 15_000, -5_000)
-    assert euros.shown() == [
-        ("Credits", "300.00 EUR"),
-        ("Corrections and reversals", "−100.00 EUR"),
-        ("Credited", "100.00 EUR"),
-        ("With billing", "150.00 EUR"),
-        ("Approved", "−50.00 EUR"),
+    assert euros.parts() == [("Credits", "300.00 EUR"), ("Corrections and reversals", "−100.00 EUR")]
+    assert euros.states() == [
+        ("of which credited", "100.00 EUR"),
+        ("with billing", "150.00 EUR"),
+        ("approved", "−50.00 EUR"),
     ]
-    assert (yen.total, yen.words, yen.shown()) == (500, "500 JPY", [])
+    assert (yen.total, yen.words, yen.parts(), yen.states()) == (500, "500 JPY", [], [])
 
 
 def test_months_add_up_and_say_what_corrects_what(acme: Customer) -> None:
