@@ -7,20 +7,20 @@ where it says something else than the one before, and a chunk is everything or n
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
+from django.db.models import CharField, Q, Value
 
 from incidents.models import Incident
 from postmortems.enums import RunKind
 from postmortems.models import Assessment, ContractMonth, OutageFacts, Run, Touch
 
 from . import facts, settling
-from .assess import ALGORITHM, Result, assess
+from .assess import ALGORITHM, Assessor, Result
 from .case import Case, Outage, digest
 from .looking import look
 from .marking import mark_contracts, mark_incidents, mark_month, mark_months, mark_rules, mark_running
@@ -177,7 +177,7 @@ def _assess(keys: Sequence[int], *, at: datetime, by: User | None, marked: bool)
     if not months:
         return
     steady = _Steady()
-    found = [_come_to(one, steady) for one in facts.load(months, at=at)]
+    found = [steady.come_to(one) for one in facts.load(months, at=at)]
     incidents = facts.incidents_of(one.case for one in found)
     kept = _keep_facts(found, incidents, at=at)
     assessments = _keep_assessments(found, kept, at=at, by=by)
@@ -193,23 +193,23 @@ def _assess(keys: Sequence[int], *, at: datetime, by: User | None, marked: bool)
 
 
 class _Steady:
-    """Outages without the moment of the look: months share them as they shared those with it."""
+    """Outages without the moment of the look, and what months come to by them. Months share what they have in common."""
 
     def __init__(self) -> None:
         self._outages: dict[int, tuple[Outage, Outage]] = {}
+        self._over, self._running = Assessor(), Assessor()
 
-    def outage(self, outage: Outage) -> Outage:
+    def come_to(self, known: facts.Known) -> _Found:
+        case = known.case
+        running = any(outage.running for outage in case.outages)
+        kept = replace(case, outages=tuple(self._outage(one) for one in case.outages)) if running else case
+        result = self._over.assess(kept)
+        estimate = self._running.assess(case, with_running=True).amount if running else result.amount
+        return _Found(known.month, kept, known.version, result, estimate, running)
+
+    def _outage(self, outage: Outage) -> Outage:
         # The one asked for is kept beside, so that no other can get its id.
         return self._outages.setdefault(id(outage), (outage, facts.open_ended(outage)))[1]
-
-
-def _come_to(known: facts.Known, steady: _Steady) -> _Found:
-    case = known.case
-    running = any(outage.running for outage in case.outages)
-    kept = replace(case, outages=tuple(steady.outage(one) for one in case.outages)) if running else case
-    result = assess(kept)
-    estimate = assess(case, with_running=True).amount if running else result.amount
-    return _Found(known.month, kept, known.version, result, estimate, running)
 
 
 def _keep_facts(found: Iterable[_Found], incidents: dict[str, int], *, at: datetime) -> dict[int, int]:
@@ -266,8 +266,18 @@ def _keep_assessments(
                 made_at=at,
                 asked_by=by,
             )
-    Assessment.objects.bulk_create(new.values())
+    _insert(new.values())
     return [new.get(one.month.pk) or present[one.month.assessment_id or 0] for one in found]
+
+
+def _insert(assessments: Collection[Assessment]) -> None:
+    """All of them at once; as rows, for as arrays every quote of the JSON would be escaped by hand (measured: half)."""
+    names = [one.digest for one in assessments]
+    for one, name in zip(assessments, names, strict=True):
+        one.digest = Value(name, output_field=CharField())  # type: ignore[assignment]
+    Assessment.objects.bulk_create(assessments)
+    for one, name in zip(assessments, names, strict=True):
+        one.digest = name
 
 
 def _touch(found: Sequence[_Found], incidents: dict[str, int]) -> None:
@@ -303,9 +313,9 @@ def _write(months: Sequence[ContractMonth]) -> None:
 
 
 def _refresh(months: Sequence[ContractMonth], *, at: datetime) -> int:
-    changed = []
+    changed, assessor = [], Assessor()
     for month, case in facts.cases(months, at=at):
-        estimate = assess(case, with_running=True).amount
+        estimate = assessor.assess(case, with_running=True).amount
         if estimate != month.estimate_minor:
             month.estimate_minor = estimate
             changed.append(month)
