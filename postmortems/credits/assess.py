@@ -87,7 +87,7 @@ def fee(case: Case) -> tuple[tuple[int, int], tuple[Share, ...]]:
     by_day = case.rules is not None and case.rules.proration == Proration.DAYS
     whole = case.days[1] - case.days[0] if by_day else case.end - case.start
     shares = []
-    for term in case.terms:
+    for term in sorted(case.terms, key=lambda term: term.start):
         if by_day:
             part = min(term.after_day, case.days[1]) - max(term.first_day, case.days[0])
         else:
