@@ -15,9 +15,12 @@ from django.utils import timezone
 from incidents.models import Incident, Obligation
 from notifications.enums import FAILURES
 from notifications.models import Delivery
+from postmortems.models import Credit
 
 #: Failures of so long are counted, and no more than so many: the number must cost nothing on the worst of days.
 LATELY, MOST = timedelta(hours=24), 100
+#: Who is told how many credits wait.
+APPROVE = "postmortems.approve_credit"
 _ATTRIBUTE = "_heliograph_counts"
 
 
@@ -28,10 +31,16 @@ class Counts:
     open: int = 0
     overdue: int = 0
     failed: int = 0
+    #: Credits that wait, for those who approve; ends at ``MOST``, too.
+    credits: int = 0
 
     @property
     def failed_shown(self) -> str:
         return f"{self.failed}{'+' if self.failed >= MOST else ''}"
+
+    @property
+    def credits_shown(self) -> str:
+        return f"{self.credits}{'+' if self.credits >= MOST else ''}"
 
 
 def counts(request: HttpRequest) -> Counts:
@@ -46,12 +55,14 @@ def counts(request: HttpRequest) -> Counts:
 def count(user: User, at: datetime) -> Counts:
     """One query."""
     failed = Delivery.objects.filter(fate__in=FAILURES, announcement__published_at__gte=at - LATELY)
+    credits = _number(Credit.objects.waiting()[:MOST]) if user.has_perm(APPROVE) else Value(0)
     row = (
         User.objects.filter(pk=user.pk)
         .values(
             open=_number(Incident.objects.visible_to(user).open()),
             overdue=_number(Obligation.objects.visible_to(user).overdue(at)),
             failed=_number(failed[:MOST]),
+            credits=credits,
         )
         .first()
     )

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from config.counts import counts
+from config.counts import APPROVE, counts
 from incidents import guard
 from incidents.admin import facts, pages, saved, screen, works
 from incidents.admin.deeds import DEEDS, Deed, meeting
@@ -28,6 +28,8 @@ from incidents.templatetags.incidents import RANK_COLOURS
 from notifications import progress
 from notifications.fates import Group
 from notifications.models import Announcement, AuditRun, Brand, ChannelState, Subscriber
+from postmortems.credits import lights, overview
+from postmortems.templatetags.money import words
 from status.enums import Level
 from status.models import Component, Impact
 
@@ -69,6 +71,15 @@ class Trouble:
         return self.incident.notice_id is None and self.incident.severity.publicity == Publicity.ALWAYS
 
 
+@dataclass(frozen=True)
+class Money:
+    """Credits that wait: how many, their sums by currency in words, and the light of the books."""
+
+    number: int
+    totals: list[str]
+    light: lights.Light
+
+
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What the page shows, for this person."""
     return context | board(request) | {"is_fullwidth": "1"}
@@ -107,6 +118,7 @@ def board(request: HttpRequest) -> dict[str, Any]:
         "log_url": list_url(request, "notifications.delivery"),
         "list_url": list_url(request, "incidents.incident"),
         "resolved": resolved(by),
+        "money": money(by, at),
     }
     context["alarms"] = alarms(open_now, context["debts"])
     return context | {"steps": [] if open_now else steps(request)}
@@ -200,6 +212,15 @@ def audited(at: datetime) -> dict[str, Any]:
     """The last audit of the deliveries, and whether it is too old to rely on. One query."""
     run = AuditRun.objects.latest_finished()
     return {"run": run, "late": run is not None and run.slot <= at - UNAUDITED}
+
+
+def money(by: User, at: datetime) -> Money | None:
+    """What waits for finance, and whether the books agree; None for those who do not approve. Two queries."""
+    if not by.has_perm(APPROVE):
+        return None
+    totals = overview.waiting_totals()
+    number = sum(count for _, _, count in totals)
+    return Money(number, [words(amount, currency) for currency, amount, _ in totals], lights.kept(at))
 
 
 def steps(request: HttpRequest) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from incidents.admin import affected, reports
 from incidents.admin.places import list_url
 
 DECLARE = "incidents.declare"
+MONEY = "Service credits"
 SEE_CREDITS = "postmortems.view_credit"
 
 
@@ -59,7 +60,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "Money",
             [
-                *_page(request, "Service credits", "payments", "money:overview", (SEE_CREDITS,), exactly=True),
+                *_page(request, MONEY, "payments", "money:overview", (SEE_CREDITS,), exactly=True),
                 *_screen(request, "Credits", "receipt_long", "postmortems.credit"),
                 *_page(request, "Reports of credits", "bar_chart", "money:reports", (SEE_CREDITS,)),
                 *_screen(request, "Batches", "inventory_2", "postmortems.batch"),
@@ -83,6 +84,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     for item in (item for _, items in groups for item in items if item["title"] == "Delivery log"):
         _number(item, counts(request).failed, "danger", "failed in 24 hours", counts(request).failed_shown)
+    for item in (item for _, items in groups for item in items if item["title"] == MONEY):
+        _number(item, counts(request).credits, "primary", "waiting", counts(request).credits_shown)
     return [{"title": title, "separator": bool(title), "items": items} for title, items in groups if items]
 
 

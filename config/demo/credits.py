@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from config.demo.history import Step
 from incidents.models import Incident, Policy
 from notifications.models import Customer
-from postmortems.credits import assessing, book, closing, contracts, excluding, presets, rulebooks
+from postmortems.credits import assessing, book, closing, contracts, excluding, presets, reconcile, rulebooks
 from postmortems.credits.contracts import TermDraft
 from postmortems.credits.months import first, following
 from postmortems.enums import CreditKind, CreditState, ExclusionKind
@@ -70,7 +70,7 @@ def steps(
         lambda at: _agree([uses[one] for one in LATE], components, controller, at),
     )
     yield now - timedelta(hours=5), lambda at: _assess(at)
-    yield now, lambda at: _assess(at)
+    yield now, lambda at: _count(at)
 
 
 def _agree(customers: Sequence[Customer], components: Mapping[str, Component], by: User, at: datetime) -> None:
@@ -103,6 +103,11 @@ def _wanted(customer: Customer, policy: Policy, by_topic: Mapping[int, int], tod
 
 def _assess(at: datetime) -> None:
     assessing.sweep(at)
+
+
+def _count(at: datetime) -> None:
+    assessing.sweep(at)
+    reconcile.sweep(at)
 
 
 def _release(at: datetime) -> None:

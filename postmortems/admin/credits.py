@@ -11,11 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from incidents.templatetags.incidents import some
 from notifications.admin.log import ShortPaginator
 from postmortems.admin import acts, places, story
 from postmortems.admin.credit_filters import (
@@ -33,11 +32,13 @@ from postmortems.templatetags import money
 
 #: What a search for an incident begins with.
 INCIDENT = "INC-"
+#: So many incidents of a credit are named in the list.
+NAMED = 2
 
 
 @admin.register(Credit)
 class CreditAdmin(ModelAdmin):
-    list_display = ("named", "month", "amount", "kind_shown", "standing", "waits", "incidents")
+    list_display = ("named", "month", "amount", "standing", "waits", "incidents")
     list_display_links = None
     list_filter = (StateFilter, Mine, MonthFilter, KindFilter, CurrencyFilter, CustomerFilter)
     list_filter_submit = True
@@ -160,17 +161,14 @@ class CreditAdmin(ModelAdmin):
             contract.reference,
         )
 
-    @admin.display(description="Month")
+    @admin.display(description="Month and kind")
     def month(self, credit: Credit) -> SafeString:
-        return format_html('<span class="hg-when">{}</span>', f"{credit.contract_month.month:%b %Y}")
+        shown, kind = f"{credit.contract_month.month:%b %Y}", credit.get_kind_display()
+        return format_html('<span class="hg-when">{}<small class="hg-why">{}</small></span>', shown, kind)
 
     @admin.display(description="Amount")
     def amount(self, credit: Credit) -> SafeString:
         return money.money(credit.amount_minor, credit.currency)
-
-    @admin.display(description="Kind")
-    def kind_shown(self, credit: Credit) -> str:
-        return credit.get_kind_display()
 
     @admin.display(description="State")
     def standing(self, credit: Credit) -> SafeString:
@@ -185,5 +183,8 @@ class CreditAdmin(ModelAdmin):
         return format_html('<span class="hg-long">{}{}</span>', found.words, barred)
 
     @admin.display(description="Incidents")
-    def incidents(self, credit: Credit) -> str:
-        return some(why.incidents_of(credit), 2) or "–"
+    def incidents(self, credit: Credit) -> SafeString | str:
+        references = why.incidents_of(credit)
+        more = [f"and {len(references) - NAMED} more"] if len(references) > NAMED else []
+        lines = ((one,) for one in [*references[:NAMED], *more])
+        return format_html_join("", '<span class="hg-when hg-block">{}</span>', lines) or "–"

@@ -56,11 +56,11 @@ def live(request: HttpRequest) -> HttpResponse:
 def board(request: HttpRequest) -> dict[str, Any]:
     """What it shows, for this person."""
     at, by = timezone.now(), cast(User, request.user)
-    totals, page = figures.waiting_totals(), figures.months(_page(request))
+    totals, page = figures.waiting_totals(), figures.months(_page(request), at=at)
     return {
         "at": at,
         "page": page,
-        "closing": [(month, close_url(month.month)) for month in page.months],
+        "closing": [(month, close_url(month.month) if month.month in page.closable else "") for month in page.months],
         "number": sum(number for _, _, number in totals),
         "totals": [words(amount, currency) for currency, amount, _ in totals],
         "waiting": waiting(by, at),
@@ -93,7 +93,7 @@ def waiting(by: User, at: datetime) -> list[Waiting]:
 
 
 def close_url(month: date) -> str:
-    """The page on which a month is closed; "" while there is none."""
+    """The page on which a month is closed."""
     return places.there("money:close", f"{month:%Y-%m}")
 
 

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from postmortems.enums import RunKind
+from postmortems.models import Run
+
 from . import overview, reconcile
 
+#: Reconciled every five minutes; an answer this old is none.
+LONG_AGO = timedelta(hours=1)
 #: Said by a light of its own.
 _APART = "stale"
 #: So many rows of a finding are named here.
@@ -31,9 +36,22 @@ def standing(at: datetime) -> list[Light]:
     return [light for light in (_books(at), _current(at), _second_opinion(at), _stripe()) if light]
 
 
+def kept(at: datetime) -> Light:
+    """The last answer about the books, without asking anew; for pages that are opened all the time. One query."""
+    run = Run.objects.filter(kind=RunKind.LEDGER, finished_at__isnull=False).first()
+    if run is None or run.finished_at is None:
+        return Light("Books not looked at yet", "grey", "The worker does so every few minutes.")
+    if run.finished_at < at - LONG_AGO:
+        return Light("Books not looked at any more", "red", "The worker does so every few minutes: is it running?")
+    return _told_of(reconcile.Report.of(run.result))
+
+
 def _books(at: datetime) -> Light:
     """The last reconciliation: is what credits say what the ledger says? One query while it is recent."""
-    report = reconcile.latest(at)
+    return _told_of(reconcile.latest(at))
+
+
+def _told_of(report: reconcile.Report) -> Light:
     errors = [finding for finding in report.errors if finding.rule != _APART]
     title, when = "Books agree", f"{report.at:%Y-%m-%d %H:%M} UTC"
     counted = f"{report.credits:,} credit{'s' if report.credits != 1 else ''}"

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from postmortems.enums import STANDING, WAITING, CreditKind, CreditState, RunKind
 from postmortems.models import Batch, ContractMonth, Credit, Run
 
-from .months import first, preceding
+from .months import first, following, preceding
 
 #: So many months to a page, so many waiting credits before the list takes over.
 MONTHS, SHOWN = 12, 25
@@ -68,15 +68,19 @@ class Month:
 
 @dataclass(frozen=True)
 class Page:
-    """Twelve months, newest first. ``newer`` and ``older`` are numbers of pages; None: there is none."""
+    """Twelve months, newest first. ``newer`` and ``older`` are numbers of pages; None: there is none.
+
+    ``closable``: months that are over (in UTC; ``closing`` knows every zone) and after the newest batch.
+    """
 
     months: list[Month]
     newer: int | None
     older: int | None
+    closable: frozenset[date] = frozenset()
 
 
-def months(page: int = 0) -> Page:
-    """Five queries."""
+def months(page: int = 0, *, at: datetime) -> Page:
+    """Six queries."""
     ends = ContractMonth.objects.aggregate(newest=Max("month"), oldest=Min("month"))
     if ends["newest"] is None:
         return Page([], None, None)
@@ -86,7 +90,9 @@ def months(page: int = 0) -> Page:
     shown = [month for month in _back_from(newest, MONTHS) if month >= oldest]
     found = {month: Month(month) for month in shown}
     _count(found, shown)
-    return Page(list(found.values()), page - 1 if page else None, page + 1 if shown[-1] > oldest else None)
+    closed = Batch.objects.aggregate(newest=Max("month"))["newest"]
+    closable = frozenset(month for month in shown if following(month) <= at.date() and (not closed or month > closed))
+    return Page(list(found.values()), page - 1 if page else None, page + 1 if shown[-1] > oldest else None, closable)
 
 
 def _count(found: dict[date, Month], shown: list[date]) -> None:
@@ -104,10 +110,9 @@ def _count(found: dict[date, Month], shown: list[date]) -> None:
         name = GOODWILL if is_goodwill else state
         setattr(of(month, currency), name, getattr(of(month, currency), name) + amount)
     running = ContractMonth.objects.filter(span, is_running=True).order_by()
-    beyond = Sum(F("estimate_minor") - Coalesce(F("assessed_minor"), 0))
-    for month, currency, amount, number in running.values_list("month", "contract__currency").annotate(
-        beyond, Count("pk")
-    ):
+    added = Sum(F("estimate_minor") - Coalesce(F("assessed_minor"), 0))
+    grouped = running.values_list("month", "contract__currency").annotate(added=added, n=Count("pk"))
+    for month, currency, amount, number in grouped:
         of(month, currency).estimate += amount
         found[month].running += number
     stale = ContractMonth.objects.filter(span, stale_since__isnull=False).order_by()
