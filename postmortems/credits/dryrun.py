@@ -26,7 +26,7 @@ from .months import bounds, first, following, moment
 from .wording import explain
 
 #: Contract months of one step, or a few more.
-CHUNK = 600
+CHUNK = 1_500
 LONGEST = 12
 #: So many contract months are looked at while a person waits for the page.
 GLANCE = 1_000
@@ -233,7 +233,7 @@ def _counted(
     wider = facts.cases(chunk, at=at, rules=tried) if tried.scope == Scope.ANY else None
     for place, known in enumerate(loaded):
         case = wider[place][1] if wider else replace(known.case, rules=tried)
-        _count_one(known.month, known.case, case if judged.by_tried(known) else known.case, tallies, largest)
+        _count_one(known.month, known.case, case if judged.by_tried(known) else None, tallies, largest)
     return {
         "months": {key: list(asdict(tally).values()) for key, tally in tallies.items()},
         "largest": largest,
@@ -241,20 +241,27 @@ def _counted(
 
 
 def _count_one(
-    month: ContractMonth, case: Case, after: Case, tallies: dict[str, Tally], largest: dict[str, list[list[Any]]]
+    month: ContractMonth,
+    case: Case,
+    after: Case | None,
+    tallies: dict[str, Tally],
+    largest: dict[str, list[list[Any]]],
 ) -> None:
-    present, would = assess(case), assess(after)
-    if not present.amount and not would.amount:
+    """``after`` None: the rules that are tried are not for it."""
+    present = _present(month, case)
+    result = assess(after) if after else None
+    tried = result.amount if result else present
+    if not present and not tried:
         return
     tally = tallies.setdefault(f"{month.month:%Y-%m} {case.currency}", Tally())
-    tally.present += present.amount
-    tally.tried += would.amount
+    tally.present += present
+    tally.tried += tried
     tally.contracts += 1
-    tally.more += would.amount > present.amount
-    tally.less += would.amount < present.amount
-    difference = abs(would.amount - present.amount)
+    tally.more += tried > present
+    tally.less += tried < present
+    difference = abs(tried - present)
     kept = largest.setdefault(case.currency, [])
-    if not difference or (len(kept) == LARGEST and difference <= kept[-1][0]):
+    if not difference or not after or not result or (len(kept) == LARGEST and difference <= kept[-1][0]):
         return
     kept.append(
         [
@@ -262,13 +269,20 @@ def _count_one(
             month.contract.reference,
             month.contract.customer.name,
             f"{month.month:%Y-%m}",
-            present.amount,
-            would.amount,
-            _words(after, would),
+            present,
+            tried,
+            _words(after, result),
         ]
     )
     kept.sort(key=lambda line: (-line[0], line[1], line[3]))
     del kept[LARGEST:]
+
+
+def _present(month: ContractMonth, case: Case) -> int:
+    """What it comes to by the present rules: as it was assessed, where nothing changed since."""
+    if month.assessed_minor is not None and month.stale_since is None:
+        return month.assessed_minor
+    return assess(case).amount
 
 
 def _words(case: Case, result: Result) -> str:

@@ -85,11 +85,26 @@ def test_by_present_rules_it_comes_to_what_is_assessed() -> None:
         stage.contract(f"C-{number}", fee=10_001 * (number + 1))
     stage.resolved(length=timedelta(hours=5))
     assessing.sweep(AT)
-    run = done(present)
     assessed = sum(ContractMonth.objects.values_list("assessed_minor", flat=True))
+    # As if their facts had changed since: they are computed.
+    ContractMonth.objects.update(stale_since=AT, assessed_minor=1)
+    run = done(present)
     assert dryrun.totals(run) == [("EUR", Tally(assessed, assessed, 3, 0, 0))]
     assert assessed > 0
     assert dryrun.largest(run) == []
+
+
+def test_months_whose_facts_did_not_change_are_not_assessed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = stage.rules()
+    month(stage.contract())
+    stage.resolved()
+    assessing.sweep(AT)
+    asked = []
+    pure = dryrun.assess
+    monkeypatch.setattr(dryrun, "assess", lambda case: asked.append(case.rules.label) or pure(case))
+    tried = stricter(present)
+    assert dryrun.totals(done(tried)) == [("EUR", Tally(10_000, 50_000, 1, 1, 0))]
+    assert asked == [str(tried)]
 
 
 def test_currencies_stand_beside_each_other() -> None:
