@@ -204,7 +204,7 @@ def _files(batch: Batch) -> list[File]:
 def _standing(batch: Batch) -> Standing:
     """One query."""
     rows = Credit.objects.filter(batch=batch).order_by("currency").values_list("state", "currency")
-    counted = rows.annotate(Count("pk"), Sum("amount_minor"), Count("pk", filter=~Q(stripe_error="")))
+    counted = rows.annotate(Count("pk"), Sum("amount_minor"), errors=Count("pk", filter=~Q(stripe_error="")))
     numbers: Counter[str] = Counter()
     left, failed = [], 0
     for state, currency, number, amount, errors in counted:
@@ -288,7 +288,8 @@ def close(request: HttpRequest, typed: str) -> HttpResponse:
     if found.batch:
         messages.info(request, f"{month:%B %Y} is closed: this is its batch.")
         return redirect("admin:postmortems_batch_change", found.batch.pk)
-    form = CloseForm(request.POST or None, month=month, is_incomplete=found.is_incomplete)
+    sent = request.POST if request.method == "POST" else None
+    form = CloseForm(sent, month=month, is_incomplete=found.is_incomplete)
     if request.method == "POST" and form.is_valid() and not found.refused:
         return _close(request, month, at)
     labels = [(number, CreditState(state).label) for state, number in found.waiting.items()]

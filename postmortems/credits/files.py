@@ -209,7 +209,7 @@ def _xlsx(head: Head, entries: Sequence[Entry], digest: str) -> bytes:
     last = book.create_sheet("Batch")
     last.column_dimensions["A"].width, last.column_dimensions["B"].width = 18, 70
     for name, value in _about(head, entries, digest):
-        last.append([_word(last, name, styles["head"]), _word(last, value, styles["words"])])
+        last.append([_word(last, name, styles["head"]), _word(last, harmless(value), styles["words"])])
     for currency, minor in totals((entry.currency, entry.amount_minor) for entry in entries).items():
         last.append([_word(last, f"total_{currency}", styles["head"]), _amount(last, minor, currency, styles)])
     return _still(book, head)
