@@ -12,8 +12,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -34,6 +35,9 @@ from notifications.management.commands import dispatch
 from notifications.models import Delivery
 from notifications.queue import Item
 from notifications.states import Leave
+from postmortems.credits import moves
+from postmortems.enums import CreditState
+from postmortems.models import Credit
 
 RIGS: dict[str, Callable[[str], None]] = {}
 
@@ -87,6 +91,21 @@ def cursor_first(_: str) -> None:
         transaction.on_commit(write)
 
     _replace(fanout, "_insert", later)
+
+
+@_rig
+def posts_later(_: str) -> None:
+    """Credits move in one commit, their postings follow in another, one by one."""
+    post = moves._post
+
+    def later(credits: Iterable[Credit], to: CreditState, *, at: datetime) -> None:
+        def write() -> None:
+            for credit in credits:
+                post([credit], to, at=at)
+
+        transaction.on_commit(write)
+
+    _replace(moves, "_post", later)
 
 
 @_rig

@@ -30,7 +30,7 @@ LEASE_SECONDS = 4
 WORKER = ("-m", "celery", "-A", "config", "worker", "-P", "threads", "-c", "3", "-Q", "celery,news,letters")
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
 #: Who answers on standard output; everybody else only writes notes.
-SPEAKERS = ("sink", "newsroom")
+SPEAKERS = ("sink", "newsroom", "desk")
 _ENTRY = re.compile(r"^\[?\d{4}-\d\d-\d\d .*?\b(DEBUG|INFO|WARNING|ERROR|CRITICAL)\b")
 
 
