@@ -27,7 +27,7 @@ def statement(request: HttpRequest, token: str) -> HttpResponse:
         return _nothing(request)
     found = statements.statement(customer, at=at)
     context = {"statement": found, "brand": found.brand, "token": token, "no_pdf": printing.missing()}
-    return render(request, "postmortems/statement.html", context, headers=HEADERS)
+    return _secret(render(request, "postmortems/statement.html", context))
 
 
 @require_safe
@@ -39,10 +39,16 @@ def pdf(request: HttpRequest, token: str) -> HttpResponse:
         return _nothing(request)
     found = statements.statement(customer, at=at)
     named = {"Content-Disposition": f'attachment; filename="{printing.filename(found)}"'}
-    return HttpResponse(printing.printed(found), content_type="application/pdf", headers=HEADERS | named)
+    return _secret(HttpResponse(printing.printed(found), content_type="application/pdf", headers=named))
 
 
 def _nothing(request: HttpRequest) -> HttpResponse:
     """Unknown, expired and revoked look the same."""
     context = {"brand": Brand.objects.filter(is_default=True).first()}
-    return render(request, "postmortems/statement_gone.html", context, status=404, headers=HEADERS)
+    return _secret(render(request, "postmortems/statement_gone.html", context, status=404))
+
+
+def _secret(response: HttpResponse) -> HttpResponse:
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    return response

@@ -103,7 +103,7 @@ def _may_reverse(credit: Credit, by: User) -> bool:
 
 def statement_url(month: ContractMonth) -> str:
     """The customer's statement; "" while there is no such page."""
-    return places.there("admin:postmortems_statement", month.contract.customer_id)
+    return places.there("money:statement", month.contract.customer_id)
 
 
 # --- what was computed -----------------------------------------------------------------

@@ -288,7 +288,7 @@ def _apply(entry: BalanceEntry, booked: Booked, at: datetime) -> None:
 
 def _pause(tries: int) -> timedelta:
     """Twice as long after every try."""
-    return min(FIRST_PAUSE * 2 ** min(tries, 20), LONGEST_PAUSE)
+    return min(FIRST_PAUSE * (1 << min(tries, 20)), LONGEST_PAUSE)
 
 
 # --- whether our key is any good ----------------------------------------------------------------------

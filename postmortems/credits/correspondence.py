@@ -7,9 +7,11 @@ letter is left to a person, because words about money must not repeat.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q
 
@@ -63,6 +65,31 @@ def recipients(customer: Customer) -> list[str]:
         spelled.setdefault(email.casefold(), email)
     refused = set(suppression.among(Channel.EMAIL, list(spelled))) if spelled else set()
     return [email for key, email in spelled.items() if key not in refused]
+
+
+@transaction.atomic
+def mail_links(customer: Customer, contacts: Sequence[Contact], *, by: User, at: datetime) -> list[str]:
+    """Mail each of these contacts a link of their own; the addresses written to. Who must not be mailed is left out."""
+    refused = suppression.among(Channel.EMAIL, [contact.email.casefold() for contact in contacts])
+    to = [contact.email for contact in contacts if contact.email.casefold() not in refused]
+    brand = Brand.objects.default()
+    for address in to:
+        url = statement_links.make(customer, given_to=address, by=by, at=at)
+        letter = Letter(
+            heading="Your service credits",
+            paragraphs=(
+                f"On this page you see the service credits that {brand.name} gave you, month by month, with how each "
+                "amount was reckoned. You can download it as a PDF.",
+                "The link is for you alone and works for 180 days. Whoever has it can read the page.",
+            ),
+            button="See your service credits",
+            url=url,
+        )
+        lane = f"statement:{customer.pk}:{uuid.uuid4()}"
+        outbox.write_to(
+            [address], letter, subject=f"Your service credits at {brand.name}", brand=brand, lane=lane, at=at
+        )
+    return to
 
 
 def _waiting(at: datetime) -> list[tuple[int, int]]:

@@ -69,7 +69,7 @@ def fingerprint() -> str:
 
 def units(minor: int, currency: str) -> int:
     """The amount in Stripe's units. Raises Refused where Stripe cannot say it to the last unit."""
-    places = exponent(currency)
+    places: int = exponent(currency)
     if currency in _THREE:
         theirs, step = 3, 10
     elif currency in _AS_IF_TWO:
@@ -84,13 +84,13 @@ def units(minor: int, currency: str) -> int:
     if rest or scaled % step:
         least = Money(step * 10**places // 10**theirs, currency)
         raise Refused(f"Stripe takes {currency} in steps of {least}: {Money(minor, currency)} cannot be said there.")
-    return scaled
+    return int(scaled)
 
 
 def create(account: str, params: Mapping[str, Any], key: str) -> Booked:
     """Book it, once for each key. Raises Refused, KeyRefused or Later."""
     try:
-        made = _service().create(account, dict(params), options={"idempotency_key": key})  # type: ignore[arg-type]
+        made = _service().create(account, dict(params), options={"idempotency_key": key})
     except stripe.StripeError as error:
         _sort(error, account)
     return _booked(made)
@@ -107,7 +107,7 @@ def listed(account: str, *, since: datetime | None = None) -> Iterator[Booked]:
     if since is not None:
         params["created"] = {"gte": int((since - LEEWAY).astimezone(UTC).timestamp())}
     try:
-        for one in _service().list(account, params).auto_paging_iter():  # type: ignore[arg-type]
+        for one in _service().list(account, params).auto_paging_iter():
             yield _booked(one)
     except stripe.StripeError as error:
         _sort(error, account)

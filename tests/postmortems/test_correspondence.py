@@ -126,7 +126,14 @@ def test_old_news_is_no_news(acme: Customer) -> None:
 
 
 def test_the_brand_of_the_incident_speaks(acme: Customer) -> None:
-    payments = Brand.objects.create(slug="payments", name="Payments", sender_name="P", sender_email="p@p.example")
+    payments = Brand.objects.create(
+        slug="payments",
+        name="Payments",
+        sender_name="P",
+        sender_email="p@p.example",
+        support_email="h@p.example",
+        signature="P",
+    )
     told = stage.resolved(brand=payments)
     applied(contract(acme), lines=[paid.line(told.reference, amount=10_000)])
     correspondence.write(AT)
