@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -21,7 +22,7 @@ from django.contrib.auth.models import User
 from incidents.enums import MaintenanceState, Publicity, Standing, State, Tie, Verb
 from incidents.models import Incident, IncidentLink, Maintenance, Policy, PolicyVersion, Severity, TimelineEntry
 from notifications.models import Brand, Customer, Topic
-from postmortems.credits.months import bounds, following, moment
+from postmortems.credits.months import bounds, following, midnight, moment
 from postmortems.enums import (
     Clock,
     CreditKind,
@@ -45,10 +46,25 @@ ZONES = (
     *("UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Asia/Kolkata", "Asia/Kathmandu"),
     *("Australia/Lord_Howe", "America/Sao_Paulo", "America/Santiago", "America/Santiago", "Africa/Cairo"),
     *("Asia/Beirut", "America/Asuncion", "America/Havana", "America/Havana", "Pacific/Apia", "Asia/Tehran"),
-    *("America/Nuuk", "Africa/Casablanca", "Pacific/Chatham", "Pacific/Kiritimati", "Etc/GMT+12"),
+    *(
+        "Atlantic/Azores",
+        "Asia/Amman",
+        "America/Nuuk",
+        "Africa/Casablanca",
+        "Pacific/Chatham",
+        "Pacific/Kiritimati",
+        "Etc/GMT+12",
+    ),
 )
 #: Months in which some of them do: the first of four.
-BEGINNINGS = (date(2011, 11, 1), date(2018, 10, 1), date(2023, 9, 1), date(2024, 2, 1), date(2026, 8, 1))
+BEGINNINGS = (
+    date(2011, 11, 1),
+    date(2018, 10, 1),
+    date(2023, 9, 1),
+    date(2024, 2, 1),
+    date(2026, 8, 1),
+    date(2020, 9, 1),
+)
 CURRENCIES = ("EUR", "EUR", "USD", "JPY", "KWD")
 PLANS = ("", "Pro", "Team")
 HOUR, DAY, TICK = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
@@ -175,7 +191,7 @@ def _rules(making: Making) -> list[RuleBook]:
         RuleBook(name=f"{policy.slug} {plan}", policy=policy, plan=plan)
         for policy in making.policies
         for plan in PLANS
-        if dice.random() < 0.85
+        if dice.random() < 0.9
     ]
     own = [RuleBook(name=f"own {n}") for n in range(4)]
     RuleBook.objects.bulk_create([*books, *own])
@@ -207,14 +223,14 @@ def _version(making: Making, book: RuleBook, number: int) -> RuleVersion:
         scope=dice.choice((Scope.USED, Scope.USED, Scope.USED, Scope.ANY)),
         least_level=dice.choice((Level.DEGRADED, Level.DEGRADED, Level.PARTIAL, Level.MAJOR)),
         proration=dice.choice(Proration.values),
-        cap_percent=dice.choice((Decimal(100), Decimal(100), Decimal("37.5"), Decimal(25), Decimal("0.01"))),
+        cap_percent=dice.choice((*[Decimal(100)] * 5, Decimal("37.5"), Decimal(25), Decimal("0.01"))),
         notice_days=dice.choice((0, 1, 7, 7, 14)),
     )
 
 
 def _tiers(making: Making, version: RuleVersion) -> list[Tier]:
     dice = making.dice
-    lengths = {(dice.randint(1, 4), dice.choice(LENGTHS)) for _ in range(dice.randint(0, 5))}
+    lengths = {(dice.randint(1, 4), dice.choice(LENGTHS)) for _ in range(dice.randint(1, 5))}
     below = {
         (dice.randint(1, 4), dice.choice(("99.95", "99.9", "99", "95.5"))) for _ in range(dice.choice((0, 0, 1, 3)))
     }
@@ -268,7 +284,7 @@ def _contracts(making: Making, count: int, own: Sequence[RuleBook]) -> list[Cont
         Term.components.through(term_id=term.pk, component_id=component.pk)
         for term in terms
         if not term.uses_everything
-        for component in dice.sample(making.components, dice.choice((0, 1, 2, 2, 3)))
+        for component in dice.sample(making.components, dice.choice((1, 2, 2, 3, 0)))
     )
     return contracts
 
@@ -278,10 +294,15 @@ def _terms(making: Making, contract: Contract) -> list[Term]:
     dice = making.dice
     terms = []
     starts = making.first + dice.choice((-900, -900, -40, -1, 0, 3, 20)) * DAY
+    odd = _odd_days(making.first, contract.zone)
     for left in reversed(range(dice.choice((1, 1, 1, 2, 3, 4)))):
         last = starts + dice.choice((0, 1, 6, 29, 45)) * DAY
         if starts < making.first - 100 * DAY:
             last = making.first + dice.choice((-3, 0, 9, 30)) * DAY
+        later = [day for day in odd if day > starts]
+        if later and dice.random() < 0.4:
+            # It ends before a day that begins oddly, or with it.
+            last = dice.choice(later) - dice.choice((0, 1)) * DAY
         endless = not left and dice.random() < 0.8
         terms.append(
             Term(
@@ -297,6 +318,13 @@ def _terms(making: Making, contract: Contract) -> list[Term]:
         )
         starts = last + dice.choice((1, 1, 1, 2, 9)) * DAY
     return terms
+
+
+@cache
+def _odd_days(first: date, zone: str) -> list[date]:
+    """Days of another length than 24 hours, in the half year from ``first`` on."""
+    days = [first + n * DAY for n in range(180)]
+    return [day for day in days if midnight(day + DAY, zone) - midnight(day, zone) != DAY // TICK]
 
 
 def _months(making: Making, contracts: Sequence[Contract], count: int) -> list[ContractMonth]:
@@ -349,7 +377,7 @@ def _incidents(making: Making, count: int) -> None:
     dice = making.dice
     incidents: list[Incident] = []
     # Duplicates of what stands by itself, then also duplicates of duplicates.
-    for number, merged in ((count - 3, False), (2, True), (1, True)):
+    for number, merged in ((count - 5, False), (3, True), (2, True)):
         first = len(incidents) + 1
         into = incidents[:]
         new = [_incident(making, first + n, dice.choice(into) if merged else None) for n in range(number)]
@@ -367,6 +395,12 @@ def _incident(making: Making, number: int, into: Incident | None) -> Incident:
     states = (State.RESOLVED, State.CLOSED, State.FALSE_ALARM, State.MITIGATED)
     state = State.MERGED if into else dice.choices(states, (70, 10, 6, 5))[0]
     began, length = making.moment(), making.length()
+    if state == State.MITIGATED:
+        # What runs is one outage with all that follows: it begins late, so that months before it come to something.
+        began = max(began, making.until - 45 * DAY)
+    if into and dice.random() < 0.8:
+        # What it goes on under began when the first of both did.
+        began = into.started_at
     ended = began + length
     said = began + dice.choice((timedelta(0), timedelta(0), min(length, timedelta(minutes=7))))
     unsaid = dice.choice((ended, ended, ended + timedelta(minutes=20)))
@@ -405,7 +439,7 @@ def _timeline(making: Making, incident: Incident) -> list[TimelineEntry]:
     if entries:
         incident.severity = last
     if incident.merged_into:
-        incident.closed_at = at = _inside(making, began, min(ended, began + 6 * HOUR))
+        incident.closed_at = at = _inside(making, began, min(ended, began + 20 * HOUR))
         entries.append(_entry(incident, Verb.MERGED, at, {"into": incident.merged_into.reference}))
     return entries
 
@@ -431,7 +465,7 @@ def _impacts(making: Making, incident: Incident) -> list[Impact]:
     began, ended = _span(incident, making)
     running = incident.ended_at is None
     impacts = []
-    for component in dice.sample(making.components, dice.choice((0, 1, 1, 2, 2, 3, 4))):
+    for component in dice.sample(making.components, dice.choice((0, 1, 2, 2, 3, 3, 4))):
         turns = sorted(_inside(making, began, ended) for _ in range(dice.choice((0, 0, 0, 1, 2))))
         edges = [began if dice.random() < 0.8 else _inside(making, began, ended), *turns, ended]
         edges.sort()
@@ -502,7 +536,7 @@ def _maintenance(making: Making) -> None:
     dice = making.dice
     impacts: list[Impact] = []
     history: list[Any] = []
-    for number in range(1, 7):
+    for number in range(1, 11):
         starts = making.moment()
         ends = starts + dice.choice((2 * HOUR, 9 * HOUR, DAY))
         work = Maintenance(
@@ -516,7 +550,11 @@ def _maintenance(making: Making) -> None:
         )
         rows = [_row(work, work.scheduled_at, "scheduled")]
         if dice.random() < 0.8:
-            work.announced_at = starts - dice.choice((7, 7, 14, 1, 30)) * DAY + dice.choice((timedelta(0), TICK, -TICK))
+            work.announced_at = (
+                starts
+                - dice.choice((7, 7, 7, 14, 1, 30)) * DAY
+                + dice.choice((timedelta(0), timedelta(0), TICK, -TICK))
+            )
             rows.append(_row(work, work.announced_at, "announced"))
         if dice.random() < 0.35:
             moved = dice.choice((-3 * HOUR, HOUR, DAY))
@@ -528,10 +566,10 @@ def _maintenance(making: Making) -> None:
         work.announced_at = work.announced_at or began
         rows.append(_row(work, began, "begun"))
         ended = work.planned_end_at
-        if dice.random() < 0.3:
-            work.planned_end_at += 2 * HOUR
+        if dice.random() < 0.5:
+            work.planned_end_at += 5 * HOUR
             rows.append(_row(work, ended - timedelta(minutes=30), "extended"))
-            ended += HOUR
+            ended += 4 * HOUR
         work.ended_at = ended
         rows.append(_row(work, ended, "finished"))
         work.save_without_historical_record()
@@ -548,7 +586,7 @@ def _maintenance(making: Making) -> None:
                 ended_at=ended,
                 recorded_at=began,
             )
-            for component in dice.sample(making.components, dice.choice((1, 2, 3)))
+            for component in dice.sample(making.components, dice.choice((2, 3, 5)))
         ]
     Maintenance.history.bulk_create(history)
     Impact.objects.bulk_create(impacts)
