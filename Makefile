@@ -44,7 +44,8 @@ browser: setup ## The flow test, and the page read closely, in a real headless C
 drills: setup ## Break things on purpose and count what was lost; one line per drill
 	@$(PY) -m tests.services $(PY) -m tests.drills $(ARGS)
 
-properties: setup ## Thousands of random nights after which page, ledger, obligations and timeline must agree
+properties: setup ## Thousands of random contracts whose credits keep every rule, and of nights after which all must agree
+	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=arithmetic tests/postmortems/test_credit_properties.py $(ARGS)
 	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=properties tests/incidents/test_lifecycle_properties.py $(ARGS)
 
 bench: setup ## Measure page and fan-out beside their references; one line per figure

@@ -9,6 +9,8 @@ from hypothesis import settings
 
 #: Longer games of the property tests: ``pytest --hypothesis-profile=properties``.
 settings.register_profile("properties", max_examples=1_000, deadline=None)
+#: Those of money, which ask no database.
+settings.register_profile("arithmetic", max_examples=10_000, deadline=None)
 
 #: Whoever asks for one of these, by whatever way, asks a database.
 DATABASE = frozenset({"db", "transactional_db", "live_server"})

@@ -148,6 +148,9 @@ def _by_time(row: tuple[int, int, Felt]) -> tuple[int, int, str]:
 
 def _linked(chains: list[list[Felt]]) -> list[list[Felt]]:
     """Chains with members of one family made one; each stands where its first did."""
+    families = [one.outage.family for chain in chains for one in chain]
+    if len(set(families)) == len(families):
+        return chains
     groups: dict[int, list[Felt]] = {}
     home: dict[str, int] = {}
     for number, chain in enumerate(chains):
@@ -162,11 +165,14 @@ def _linked(chains: list[list[Felt]]) -> list[list[Felt]]:
 
 @dataclass(slots=True)
 class _Known:
-    """An incident, and what customers had of it by the components they use, and their id where it is named."""
+    """An incident, and what customers had of it by components they use, and by their id where it is named.
+
+    ``alike``: of each component one that was down and maintained at the same times; it stands for all of them.
+    """
 
     outage: Outage
     span: Span
-    components: frozenset[int]
+    alike: dict[int, int]
     named: frozenset[int]
     felt: dict[tuple[frozenset[int], int], Felt | None]
 
@@ -192,7 +198,9 @@ class Memory:
         else:
             # The contract begins, changes or ends in it: nobody else has the same.
             return felt(outage, self.rules, case.terms, case.customer)
-        used = known.components if term.components is None else known.components & term.components
+        alike = known.alike
+        hit = alike if term.components is None else alike.keys() & term.components
+        used = frozenset([alike[component] for component in hit])
         customer = case.customer if case.customer in known.named else 0
         if (used, customer) not in known.felt:
             always = TermSpan(BEGINNING, END, 0, 0, 0, "", used)
@@ -203,7 +211,17 @@ class Memory:
         return _Known(
             outage,
             reach(outage, self.rules),
-            frozenset(impact.component for impact in outage.impacts),
+            _alike(outage),
             frozenset(one.customer for one in outage.excluded),
             {},
         )
+
+
+def _alike(outage: Outage) -> dict[int, int]:
+    first: dict[object, int] = {}
+    alike = {}
+    for component in sorted({impact.component for impact in outage.impacts}):
+        down = frozenset((one.start, one.end, one.gravity) for one in outage.impacts if one.component == component)
+        planned = frozenset((one.start, one.end, one.lead) for one in outage.planned if one.component == component)
+        alike[component] = first.setdefault((down, planned), component)
+    return alike

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
 
 from postmortems.enums import ExclusionKind, Mix, Proration, Stacking
@@ -39,6 +38,7 @@ def duration(micros: int) -> str:
     return " ".join(parts)
 
 
+@lru_cache(maxsize=10_000)
 def percent(points: int) -> str:
     """``12.5 %`` from hundredths of a percent."""
     whole, rest = divmod(points, 100)
@@ -54,8 +54,7 @@ def uptime_percent(up: int, covered: int) -> str:
 def exactly(numerator: int, denominator: int, currency: str) -> str:
     """An exact amount for people: ``1,234.505 EUR``; with ``…`` if cut to four more places than the currency has."""
     places = exponent(currency)
-    amount = Fraction(numerator, denominator * 10**places)
-    scaled, cut = divmod(amount.numerator * 10 ** (places + 4), amount.denominator)
+    scaled, cut = divmod(numerator * 10**4, denominator)
     whole, rest = divmod(scaled, 10 ** (places + 4))
     digits = f"{rest:0{places + 4}d}"
     if not cut:
@@ -68,6 +67,7 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+@lru_cache(maxsize=1_000)
 def tier_words(tier: TierRule, *, uptime: bool = False) -> str:
     if uptime:
         whole, rest = divmod(tier.threshold, 1000)
