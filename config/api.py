@@ -4,13 +4,14 @@ from django.urls import path, re_path
 
 from incidents import api
 from postmortems.api import batches, contracts, credits, rules
+from postmortems.api.affected import CustomerAffected
 from postmortems.api.reports import CreditsReport
 
 app_name = "api"
 
 urlpatterns = [
     path("severity-proposals", api.SeverityProposals.as_view(), name="severity_proposals"),
-    path("customers/<path:reference>/affected", api.CustomerAffected.as_view(), name="customer_affected"),
+    path("customers/<path:reference>/affected", CustomerAffected.as_view(), name="customer_affected"),
     path("reports/obligations", api.ObligationsReport.as_view(), name="obligations"),
     path("reports/credits", CreditsReport.as_view(), name="credits_report"),
     path("credits", credits.Credits.as_view(), name="credits"),

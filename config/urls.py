@@ -6,12 +6,15 @@ from django.views.generic import RedirectView
 
 from config import dashboard
 from config.metrics import metrics
+from postmortems.admin import affected
 
 SUBSCRIBE = RedirectView.as_view(pattern_name="subscriptions:subscribe", permanent=False)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/mailbox/", include("notifications.mailbox.urls")),
     path("admin/live/", admin.site.admin_view(dashboard.live), name="board"),
+    # Before the same address of the floor below, which knows of no credits.
+    path("admin/affected/<path:reference>/", admin.site.admin_view(affected.customer)),
     path("admin/", include("incidents.urls")),
     path("admin/", include("postmortems.console_urls")),
     path("admin/", admin.site.urls),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -35,11 +37,17 @@ def search(request: HttpRequest) -> HttpResponse:
         "more": more,
         "too_short": 0 < len(typed) < FEWEST,
     }
-    return _page(request, "search", context)
+    return _page(request, "admin/incidents/affected/search.html", context)
 
 
-def customer(request: HttpRequest, reference: str) -> HttpResponse:
-    """The answer about one customer."""
+def customer(
+    request: HttpRequest,
+    reference: str,
+    *,
+    template: str = "admin/incidents/affected/customer.html",
+    more: Callable[[HttpRequest, Customer], dict[str, object]] | None = None,
+) -> HttpResponse:
+    """The answer about one customer; the floor above shows ``more`` in a template of its own."""
     _refuse_strangers(request)
     asked = get_object_or_404(by_reference(reference))
     found = affected(asked, user=request.user, at=timezone.now())
@@ -52,12 +60,12 @@ def customer(request: HttpRequest, reference: str) -> HttpResponse:
         "customer_url": reverse("admin:notifications_customer_change", args=[asked.pk]),
         "log_url": log,
     }
-    return _page(request, "customer", context)
+    return _page(request, template, context | (more(request, asked) if more else {}))
 
 
-def _page(request: HttpRequest, name: str, context: dict[str, object]) -> HttpResponse:
+def _page(request: HttpRequest, template: str, context: dict[str, object]) -> HttpResponse:
     frame = admin.site.each_context(request) | {"is_fullwidth": "1"}
-    return render(request, f"admin/incidents/affected/{name}.html", frame | context)
+    return render(request, template, frame | context)
 
 
 def _refuse_strangers(request: HttpRequest) -> None:

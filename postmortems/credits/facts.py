@@ -222,7 +222,9 @@ def _impacts(incidents: Sequence[Incident], *, at: datetime) -> dict[str, list[I
         .values_list("source", "component_id", "began_at", "ended_at", "level")
     )
     for source, component, began_at, ended_at, level in rows:
-        start, end = micros(began_at), micros(ended_at or at)
+        start = micros(began_at)
+        # What began after this look itself began is held all the same.
+        end = micros(ended_at) if ended_at else max(micros(at), start + 1)
         if start < end:
             found.setdefault(source, []).append(Impact(component, start, end, Level(level).gravity))
     for hit in found.values():
