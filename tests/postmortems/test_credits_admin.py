@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.test import Client
 
-from postmortems.credits import book
+from postmortems.credits import assessing, book
 from postmortems.enums import CreditState
 from postmortems.models import Contract, Credit, CreditDeed, Posting
 from tests import scene
@@ -328,8 +329,6 @@ def test_r213_an_incident_is_named_only_to_who_may_know_of_it(client: Client, ac
     console.sit(client, "ledger", "view_credit")
     assert incident.title not in page(page_of(credit)).content.decode()
     user = console.sit(client)
-    from django.contrib.auth.models import Permission  # noqa: PLC0415 -- only here
-
     user.user_permissions.add(Permission.objects.get(codename="view_incident"))
     assert incident.title in page(page_of(credit)).content.decode()
     type(incident).objects.filter(pk=incident.pk).update(is_restricted=True)
@@ -410,8 +409,6 @@ def test_r1308_a_reversal_is_another_credit_that_two_others_approve(client: Clie
 
 def lived(contract: Contract) -> Credit:
     """What was really assessed of the incidents so far."""
-    from postmortems.credits import assessing  # noqa: PLC0415 -- only where a story needs the worker
-
     assessing.sweep(LATER)
     return Credit.objects.get(contract_month__contract=contract, state=CreditState.PROPOSED)
 
@@ -458,5 +455,5 @@ def test_the_page_takes_the_same_number_of_queries_whatever_its_history(
         book.approve([proposed(acme, number * 1_000).pk], by=me, at=NOON)
     credit = Credit.objects.latest("pk")
     client.get(page_of(credit))
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         client.get(page_of(credit))
