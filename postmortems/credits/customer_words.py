@@ -70,7 +70,8 @@ def base(content: Mapping[str, Any], currency: str) -> tuple[str, ...]:
     if not shares:
         return ()
     plan = f" ({shares[0][0]})" if whole and shares[0][0] else ""
-    return (*words, f"Fee of the month{plan}: {exactly(*content['base'], currency)}".replace("-", "−"))
+    numerator, denominator = content["base"]
+    return (*words, f"Fee of the month{plan}: {exactly(numerator, denominator, currency)}")
 
 
 def lines(content: Mapping[str, Any], currency: str) -> list[Reckoned]:

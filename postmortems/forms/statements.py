@@ -9,7 +9,7 @@ from django import forms
 from notifications.models import Contact, Customer
 
 
-class Ticked(forms.ModelMultipleChoiceField[Contact]):
+class Ticked(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic to the checker only
     """Contacts by name and address."""
 
     def label_from_instance(self, obj: Contact) -> str:

@@ -448,5 +448,5 @@ def test_a_silent_stripe_is_no_finding(far: FarStripe) -> None:
 )
 def test_the_checks_say_what_is_wrong(settings: Any, production: bool, changes: dict[str, str], ids: list[str]) -> None:
     settings.PRODUCTION, settings.STRIPE = production, settings.STRIPE | changes
-    found = checks.stripe_key_is_a_key(None) + checks.stripe_is_spoken_to_in_secret(None)
+    found = checks.stripes_key_can_book(None) + checks.stripe_is_spoken_to_in_secret(None)
     assert [message.id for message in found] == ids
