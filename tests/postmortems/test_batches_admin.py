@@ -161,7 +161,7 @@ def test_ticked_credits_are_marked_as_applied_once(finance: Client) -> None:
     one.refresh_from_db()
     other.refresh_from_db()
     assert (one.state, one.invoice, other.state) == (CreditState.APPLIED, "R-1", CreditState.EXPORTED)
-    assert "Mark all 1 (" in words(finance, page_of(batch))
+    assert ">Mark all 1<" in words(finance, page_of(batch))
     assert "C-1" not in words(finance, f"{page_of(batch)}?open=1").split("<tbody>")[1].split("</tbody>")[0]
     for _ in range(2):
         finance.post(url, {"which": "all", "invoice": "R-2"})
