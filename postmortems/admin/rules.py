@@ -244,15 +244,17 @@ def _edit(request: HttpRequest, found: RuleVersion, form: DraftForm) -> HttpResp
 
 
 def discard(request: HttpRequest, pk: int) -> HttpResponse:
-    """POST: the draft is thrown away."""
+    """Asked on GET; a POST throws the draft away."""
     require(request, WRITE)
     found = get_object_or_404(RuleVersion.objects.select_related("book"), pk=pk)
-    if request.method == "POST":
-        try:
-            rulebooks.discard(found)
-            messages.success(request, f"The draft {found} is discarded.")
-        except RulesError as refused:
-            messages.error(request, str(refused))
+    if request.method != "POST":
+        tiers = rulewords.sentences(found.tiers.all())
+        return page(request, "discard", title=f"Discard {found}", version=found, tiers=tiers, back=url_of(found))
+    try:
+        rulebooks.discard(found)
+        messages.success(request, f"The draft {found} is discarded.")
+    except RulesError as refused:
+        messages.error(request, str(refused))
     return redirect(url("change", found.book_id))
 
 

@@ -91,8 +91,9 @@ class OneDryRun(APIView):
 
 
 def _version_named(pk: object) -> RuleVersion:
-    known = isinstance(pk, int) and not isinstance(pk, bool) and 0 < pk < 2**63
-    version = RuleVersion.objects.select_related("book").filter(pk=pk).first() if known else None
+    version = None
+    if isinstance(pk, int) and not isinstance(pk, bool) and 0 < pk < 2**63:
+        version = RuleVersion.objects.select_related("book").filter(pk=pk).first()
     if version is None:
         raise ValidationError({"rules": ["Name a version of credit rules by its id; GET rule-books lists them."]})
     return version

@@ -105,11 +105,11 @@ def length(whole: int) -> str:
     return duration(whole * SECOND)
 
 
-def number(value: Decimal | int | None) -> str:
-    """``12.5`` of ``12.50``."""
+def number(value: Decimal | int | None, *, grouped: bool = False) -> str:
+    """``12.5`` of ``12.50``; ``grouped``: for people, ``1,000``."""
     if value is None:
         return ""
-    text = f"{value:f}"
+    text = f"{value:,f}" if grouped else f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -169,7 +169,8 @@ def _notice(days: int) -> str:
 def _second(above: Decimal | None) -> str:
     if above is None:
         return "Only reversals and what lowers a credit need a second person."
-    return f"Above {number(above)} (in the contract's currency) a second person approves; every reversal, too."
+    limit = number(above, grouped=True)
+    return f"Above {limit} (in the contract's currency) a second person approves; every reversal, too."
 
 
 def label(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -325,7 +325,13 @@ def month_of(typed: str) -> date:
     return date(int(match[1]), int(match[2]), 1)
 
 
-class VersionField(forms.ModelChoiceField):
+if TYPE_CHECKING:
+    VersionChoice = forms.ModelChoiceField[RuleVersion]
+else:
+    VersionChoice = forms.ModelChoiceField
+
+
+class VersionField(VersionChoice):
     """A version by its name; a draft says that it is one."""
 
     def label_from_instance(self, version: Any) -> str:

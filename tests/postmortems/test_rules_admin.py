@@ -247,6 +247,7 @@ def test_the_editor_asks_little(
 
 def test_a_draft_is_thrown_away_and_a_version_in_force_is_not(finance: Client, draft: RuleVersion) -> None:
     book = draft.book
+    assert finance.get(url("discard", draft.pk)).context["version"] == draft
     told = finance.post(url("discard", draft.pk), follow=True)
     assert messages(told) == [f"The draft {draft} is discarded."]
     kept = book.versions.get()
