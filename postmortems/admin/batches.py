@@ -100,7 +100,7 @@ class BatchAdmin(ModelAdmin):
             path("<int:pk>/applied/", view(applied), name="postmortems_batch_applied"),
             path("<int:pk>/tell/", view(tell), name="postmortems_batch_tell"),
         ]
-        return mine + super().get_urls()
+        return [*mine, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -185,7 +185,7 @@ def show(request: HttpRequest, pk: int, form: AppliedForm | None = None) -> Http
         "page": _lines(request, batch),
         "open_only": request.GET.get("open") == "1",
         "form": form or AppliedForm(offered=()),
-        "ticked": form.data.getlist("ids") if form else [],
+        "ticked": request.POST.getlist("ids"),
         "may_export": may_export,
         "may_see_credits": request.user.has_perm(places.SEE),
         "told": told(batch),
