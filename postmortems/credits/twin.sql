@@ -256,25 +256,32 @@ covers AS MATERIALIZED (
     LEFT JOIN midnights u ON NOT t.goes_on AND u.zone = t.zone AND u.day = t.after_day
 ),
 used AS MATERIALIZED (
-    SELECT c.term_id AS term, array_agg(c.component_id ORDER BY c.component_id) AS components
-    FROM postmortems_term_components c
-    WHERE c.component_id IN (SELECT component FROM hit) AND c.term_id IN (SELECT term FROM terms)
-    GROUP BY c.term_id
+    SELECT term, array_agg(component) AS components
+    FROM (SELECT c.term_id AS term, c.component_id AS component
+          FROM postmortems_term_components c
+          WHERE c.component_id IN (SELECT component FROM hit) AND c.term_id IN (SELECT term FROM terms)
+          ORDER BY c.term_id, c.component_id) c
+    GROUP BY term
+),
+choices AS MATERIALIZED (
+    SELECT components, row_number() OVER () AS choice FROM (SELECT DISTINCT components FROM used) u
 ),
 -- Contracts that are alike in all that matters had the same: it is found out once, for the first of them.
 alike AS MATERIALIZED (
-    SELECT m.contract, j.version, m.since, m.until, x.customer,
-           array_agg(ROW(c.since, c.until, c.uses_everything, u.components) ORDER BY c.first_day) AS terms
-    FROM months m
+    SELECT m.contract, j.version, m.since, m.until, x.customer, c.began, c.ended, c.everything, c.choices
+    FROM (SELECT contract, array_agg(since) AS began, array_agg(until) AS ended, array_agg(choice) AS choices,
+                 array_agg(uses_everything) AS everything
+          FROM (SELECT c.contract, c.since, c.until, c.uses_everything, h.choice
+                FROM covers c LEFT JOIN used u USING (term) LEFT JOIN choices h USING (components)
+                ORDER BY c.contract, c.first_day) c
+          GROUP BY contract) c
+    JOIN months m USING (contract)
     JOIN judged_by j USING (contract)
-    JOIN covers c USING (contract)
-    LEFT JOIN used u USING (term)
     LEFT JOIN (SELECT DISTINCT customer FROM excluded WHERE customer IS NOT NULL) x USING (customer)
-    GROUP BY m.contract, j.version, m.since, m.until, x.customer
 ),
 profiles AS MATERIALIZED (
     SELECT min(contract) AS profile, array_agg(contract) AS contracts, version, since, until, customer
-    FROM alike GROUP BY version, since, until, customer, terms
+    FROM alike GROUP BY version, since, until, customer, began, ended, everything, choices
 ),
 covered AS MATERIALIZED (
     SELECT p.profile, range_agg(tstzrange(c.since, c.until)) AS spans
