@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -243,8 +243,8 @@ def _digest(batch: int) -> str:
 
 def _stale(at: datetime) -> Found:
     late = ContractMonth.objects.filter(stale_since__lte=at - STALE).order_by("stale_since", "pk")
-    names = _months(list(late.values_list("pk", flat=True)[:EXAMPLES]))
-    return late.count(), list(names.values())
+    wrong = list(late.values_list("pk", flat=True))
+    return len(wrong), list(_months(wrong[:EXAMPLES]).values())
 
 
 def _unapplied(at: datetime) -> Found:
@@ -261,6 +261,8 @@ def _credits(credits: Any) -> Found:
 
 
 def _named(ids: Sequence[int]) -> list[str]:
+    if not ids:
+        return []
     rows = Credit.objects.filter(pk__in=ids[:EXAMPLES]).select_related("contract_month__contract").order_by("pk")
     return [
         f"{credit.key} ({credit.get_state_display().lower()}, {Money(credit.amount_minor, credit.currency)})"
@@ -268,7 +270,9 @@ def _named(ids: Sequence[int]) -> list[str]:
     ]
 
 
-def _months(ids: Iterable[int]) -> dict[int, str]:
+def _months(ids: Collection[int]) -> dict[int, str]:
+    if not ids:
+        return {}
     rows = ContractMonth.objects.filter(pk__in=ids).select_related("contract").order_by("pk")
     return {month.pk: str(month) for month in rows}
 

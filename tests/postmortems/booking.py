@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from postmortems.credits import book
 from postmortems.credits.months import bounds, moment
@@ -26,6 +28,7 @@ def month(contract: Contract | None = None, on: date = stage.OCTOBER) -> Contrac
     return ContractMonth.objects.create(contract=contract, month=on, starts_at=moment(begin), ends_at=moment(end))
 
 
+@transaction.atomic
 def assess(
     month: ContractMonth,
     amount: int,
@@ -72,7 +75,7 @@ def batch(on: date = stage.OCTOBER, *, at: datetime = AT, **fields: object) -> B
     """A closed month with nothing in it yet."""
     made, _ = Batch.objects.get_or_create(
         month=on,
-        defaults={"number": f"CR-{on:%Y-%m}", "closed_at": at, "count": 0, "digest": "0" * 64,
+        defaults={"number": f"CR-{on:%Y-%m}", "closed_at": at, "count": 0, "digest": sha256(b"").hexdigest(),
                   "csv": b"", "xlsx": b"", "json": b""} | fields,
     )  # fmt: skip
     return made

@@ -47,6 +47,7 @@ class Game(RuleBasedStateMachine):
     def begin(self) -> None:
         self.mark = transaction.savepoint()
         self.at, self.next_close = booking.AT, stage.OCTOBER
+        self.people = {name: scene.operator(name) for name in PEOPLE}
         self.rules = stage.rules(hold_hours=24, second_above="200.00")
         contracts = [stage.contract("C-1"), stage.contract("C-2", currency="JPY")]
         self.months = [booking.month(contract).pk for contract in contracts]
@@ -54,6 +55,7 @@ class Game(RuleBasedStateMachine):
         self.running, self.fees = [False, False], [100_000, 100_000]
         self.dirty: set[int] = set()
         self.seen: dict[int, tuple[Any, ...]] = {}
+        self.posted = 0
 
     def teardown(self) -> None:
         if hasattr(self, "mark"):
@@ -83,7 +85,7 @@ class Game(RuleBasedStateMachine):
     def approve(self, picks: list[int], who: str) -> None:
         ids = self._waiting(picks)
         before, clean = self._totals(), not self.dirty
-        outcome = self._act("approve", lambda: book.approve(ids, by=scene.operator(who), at=self.at), moves=ids)
+        outcome = self._act("approve", lambda: book.approve(ids, by=self.people[who], at=self.at), moves=ids)
         if outcome and clean:
             self._within_the_cap(before)
 
@@ -97,12 +99,12 @@ class Game(RuleBasedStateMachine):
     def say_no(self, picks: list[int], who: str, which: str) -> None:
         ids = self._waiting(picks)
         act = getattr(book, which)
-        self._act(which, lambda: act(ids, reason="So.", by=scene.operator(who), at=self.at))
+        self._act(which, lambda: act(ids, reason="So.", by=self.people[who], at=self.at))
 
     @rule(which=WHICH, amount=st.sampled_from([0, 1, 5_000, 30_000, 10**6]), who=WHO)
     def goodwill(self, which: int, amount: int, who: str) -> None:
         month = ContractMonth.objects.get(pk=self.months[which])
-        by = scene.operator(who)
+        by = self.people[who]
         given = self._act(
             "goodwill", lambda: book.grant(month, amount_minor=amount, reason="Sorry.", by=by, at=self.at)
         )
@@ -113,7 +115,7 @@ class Game(RuleBasedStateMachine):
     def reverse(self, pick: int, who: str) -> None:
         credits = Credit.objects.filter(state__in=STANDING, contract_month__in=self.months).order_by("-pk")
         if credit := self._one(credits, pick):
-            self._act("reverse", lambda: book.reverse(credit, reason="Wrong.", by=scene.operator(who), at=self.at))
+            self._act("reverse", lambda: book.reverse(credit, reason="Wrong.", by=self.people[who], at=self.at))
 
     @rule(hours=st.sampled_from([1, 25]))
     def time_passes(self, hours: int) -> None:
@@ -127,9 +129,9 @@ class Game(RuleBasedStateMachine):
         month: date = self.next_close
         self.next_close = following(month)
         self.at = max(self.at, closing.ends(month)[0])
-        batch = self._act("close", lambda: closing.close(month, by=scene.operator("fay"), at=self.at))
+        batch = self._act("close", lambda: closing.close(month, by=self.people["fay"], at=self.at))
         assert batch
-        assert closing.close(month, by=scene.operator("bob"), at=self.at).pk == batch.pk
+        assert closing.close(month, by=self.people["bob"], at=self.at).pk == batch.pk
 
     @rule(picks=MANY, invoice=st.sampled_from(["IN-1", "IN-2"]))
     def apply(self, picks: list[int], invoice: str) -> None:
@@ -177,7 +179,7 @@ class Game(RuleBasedStateMachine):
             at=self.at,
             running=self.running[which],
             rules=self.rules,
-            asked_by=scene.operator(who) if who else None,
+            asked_by=self.people[who] if who else None,
         )
         self.dirty.discard(which)
         assert self._totals() == before

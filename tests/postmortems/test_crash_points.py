@@ -58,7 +58,9 @@ class Story:
         self.name = name
         self.fay, self.bob, self.cat = (scene.operator(person) for person in ("fay", "bob", "cat"))
         # Both stories have a batch of their own.
-        self.batch = booking.batch(stage.OCTOBER.replace(month=len(name)), number=f"CR-{name}")
+        self.batch = booking.batch(
+            stage.OCTOBER.replace(month=len(name)), number=f"CR-{name}", count=2, totals={"EUR": 50_000}
+        )
         for number in (1, 2):
             booking.assess(booking.month(stage.contract(f"{name}-{number}")), 0, rules=rules)
         self.acts = (

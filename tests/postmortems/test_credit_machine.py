@@ -32,6 +32,8 @@ class Agreeing(Game):
         """Of what was not approved: now. Of what was: as approved, with a question until somebody decides."""
         held = book.balances(self.months)
         for which, pk in enumerate(self.months):
+            # No month gives less than nothing.
+            assert min(held[pk].assessed, held[pk].goodwill, held[pk].total) >= 0
             if which in self.dirty:
                 continue
             month = ContractMonth.objects.get(pk=pk)
@@ -41,18 +43,11 @@ class Agreeing(Game):
             waiting = [credit.amount_minor for credit in following]
             assert len(waiting) <= 1
             stands = held[pk].assessed
-            assert stands >= 0
             if waiting:
                 assert stands + waiting[0] == now
                 assert waiting[0] > 0 or not self.running[which]
             elif month.decided_minor is None:
                 assert stands == now or (stands > now and self.running[which])
-
-    @invariant()
-    def no_month_gives_less_than_nothing(self) -> None:
-        for balance in book.balances(self.months).values():
-            assert balance.total >= 0
-            assert balance.goodwill >= 0
 
     @invariant()
     def what_was_written_stays(self) -> None:
@@ -70,6 +65,8 @@ class Agreeing(Game):
             told.setdefault(deed.credit_id, []).append(deed)
         credits = Credit.objects.filter(contract_month__in=self.months).select_related("assessment")
         for credit in credits:
+            assert credit.state not in WAITING or credit.approved_at is None
+            assert credit.state != CreditState.SECOND or credit.first_by_id
             deeds = {deed.deed: deed.by_id for deed in told[credit.pk]}
             assert next(iter(deeds)) == Deed.PROPOSED
             assert (credit.state in STANDING) == bool({Deed.APPROVED, Deed.BY_ITSELF} & deeds.keys())
@@ -88,16 +85,11 @@ class Agreeing(Game):
 
     @invariant()
     def the_books_agree(self) -> None:
-        wrong = [finding for finding in reconcile.check(self.at).findings if finding.rule not in ("stale", "unapplied")]
-        assert wrong == []
-        keys = list(Posting.objects.values_list("key", flat=True))
-        assert len(keys) == len(set(keys))
-
-    @invariant()
-    def nothing_waits_that_is_done_with(self) -> None:
-        held = Credit.objects.filter(contract_month__in=self.months)
-        assert not held.filter(state__in=WAITING, approved_at__isnull=False).exists()
-        assert not held.filter(state=CreditState.SECOND, first_by=None).exists()
+        """Whenever something was posted."""
+        posted = Posting.objects.count()
+        if posted != self.posted:
+            self.posted = posted
+            assert [one for one in reconcile.check(self.at).findings if one.rule not in ("stale", "unapplied")] == []
 
 
 @pytest.mark.django_db
@@ -107,12 +99,12 @@ def test_whatever_is_done_in_whatever_order_the_books_agree() -> None:
     stage.policy_b()
     long = settings.default.max_examples > 100
     # Two acts at once are tried elsewhere: there the databases differ.
-    few = 40 if connection.vendor == "sqlite" else 15
+    few = 16 if connection.vendor == "sqlite" else 6
     run_state_machine_as_test(
         Agreeing,
         settings=settings(
             max_examples=500 if long else few,
-            stateful_step_count=50 if long else 30,
+            stateful_step_count=50 if long else 25,
             deadline=None,
             phases=[phase for phase in Phase if long or phase != Phase.shrink],
             suppress_health_check=list(HealthCheck),

@@ -10,11 +10,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection
 
 from postmortems.credits import book, reconcile
 from postmortems.enums import CreditState, Deed
-from postmortems.models import ContractMonth, Credit, CreditDeed, Posting, RuleVersion
+from postmortems.models import ContractMonth, Credit, CreditDeed, Posting
 from tests import scene
 from tests.incidents.test_at_once import at_once
 from tests.postmortems import booking, stage
@@ -82,12 +82,8 @@ def test_two_second_persons_at_once_are_one() -> None:
     clean()
 
 
-def assessing(month: ContractMonth, amount: int, rules: RuleVersion | None = None) -> Callable[[], object]:
-    def act() -> object:
-        with transaction.atomic():
-            return booking.assess(month, amount, rules=rules)
-
-    return act
+def assessing(month: ContractMonth, amount: int) -> Callable[[], list[Credit]]:
+    return lambda: booking.assess(month, amount)
 
 
 def test_what_is_approved_while_it_is_replaced_stands_or_was_refused() -> None:
