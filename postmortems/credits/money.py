@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from functools import cache
 
 from moneyed import CURRENCIES
 
 #: Of ISO 4217, what nobody is billed in: metals, test codes, units of account.
 _UNBILLED = ("X",)
+#: Digits, in groups of three or not; the decimal sign is a point.
+_TYPED = re.compile("(?P<sign>[+-]?)(?P<whole>[0-9]+|[0-9]{1,3}(?:[, \u00a0\u202f][0-9]{3})+)(?:[.](?P<rest>[0-9]*))?")
+_GAPS = re.compile("[, \u00a0\u202f]")
+#: Of what people type, in minor units.
+LARGEST = 10**15
+LARGEST_DIGITS = 16
 
 
 class MoneyError(ValueError):
@@ -72,23 +78,21 @@ def plain(minor: int, currency: str, *, grouped: bool = False) -> str:
 
 
 def parse(text: str, currency: str) -> int:
-    """Minor units of ``1234.50`` or ``1,234.50``. Raises MoneyError: no number, too many places, not finite."""
+    """Minor units of ``1234.50``, ``1,234.50`` or ``1 234.50``. Raises MoneyError: no number, too many places.
+
+    ``1,23`` is refused: it may be meant as 1.23, and would be read as a hundred times that.
+    """
     places = exponent(currency)
-    typed = text.strip().replace(",", "").replace("\u00a0", "").replace(" ", "")
-    try:
-        if not typed.isascii():
-            raise InvalidOperation
-        amount = Decimal(typed)
-    except InvalidOperation:
-        raise MoneyError(f"“{text.strip()}” is no amount. Write it like {plain(123450, currency)}.") from None
-    if not amount.is_finite():
-        raise MoneyError(f"“{text.strip()}” is no amount.")
-    minor = amount.scaleb(places)
-    if minor != minor.to_integral_value():
-        raise MoneyError(f"{currency} has {places} decimal places; “{text.strip()}” has more.")
-    if abs(minor) > 10**15:
-        raise MoneyError(f"“{text.strip()}” is more than anybody is billed.")
-    return int(minor)
+    shown = text.strip()
+    typed = _TYPED.fullmatch(shown)
+    if typed is None:
+        raise MoneyError(f"“{shown}” is no amount. Write it like {plain(123450, currency)}.")
+    whole, rest = _GAPS.sub("", typed["whole"]).lstrip("0"), (typed["rest"] or "").rstrip("0")
+    if len(rest) > places:
+        raise MoneyError(f"{currency} has {places} decimal places; “{shown}” has more.")
+    if len(whole) > LARGEST_DIGITS or (minor := int((whole or "0") + rest.ljust(places, "0"))) > LARGEST:
+        raise MoneyError(f"“{shown}” is more than anybody is billed.")
+    return -minor if typed["sign"] == "-" else minor
 
 
 def half_up(numerator: int, denominator: int) -> int:
