@@ -18,8 +18,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from notifications.admin.pasts import PastsAdmin
-from postmortems.credits import dryrun, rulebooks, rulewords
+from postmortems.credits import dryrun, rulebooks, rulewords, tryout
 from postmortems.credits.months import first
+from postmortems.credits.rulechecks import Rung
+from postmortems.credits.ruling import rules_of
 from postmortems.forms.rules import BookForm, DraftForm, ForceForm
 from postmortems.models import RuleBook, RulesError, RuleVersion
 
@@ -211,6 +213,7 @@ def _read(request: HttpRequest, found: RuleVersion) -> HttpResponse:
         settings=rulewords.settings(found),
         before=before,
         changes=changes,
+        trial=_trial(request, found, rulebooks.ladder(found.book)),
         back=url("change", found.book_id),
     )
 
@@ -237,10 +240,25 @@ def _edit(request: HttpRequest, found: RuleVersion, form: DraftForm) -> HttpResp
         title=str(found),
         version=found,
         form=form,
+        trial=_trial(request, found, form.ladder),
         may_force=request.user.has_perm(FORCE),
         may_try=request.user.has_perm(dryruns.ASK),
         back=url("change", found.book_id),
     )
+
+
+def _trial(request: HttpRequest, found: RuleVersion, ladder: Sequence[Rung]) -> dict[str, Any]:
+    """What is typed into the box that tries rules, and what it comes to by what is saved."""
+    ranks = {f"Rank {rank}": rank for rank in (1, 2, 3, 4)} | {rung.code: rung.rank for rung in ladder}
+    worst, next_one = (ladder[0].code, ladder[min(1, len(ladder) - 1)].code) if ladder else ("Rank 1", "Rank 2")
+    typed = request.GET.get("incidents", "")[:300]
+    trial: dict[str, Any] = {"typed": typed, "example": f"{worst} 2h, {next_one} 5h overlapping"}
+    if typed:
+        try:
+            trial["result"], trial["words"] = tryout.tried(typed, rules_of(found), ranks)
+        except RulesError as refused:
+            trial["error"] = str(refused)
+    return trial
 
 
 def discard(request: HttpRequest, pk: int) -> HttpResponse:

@@ -359,3 +359,26 @@ def test_r1308_programs_ask_for_dry_runs(
     for field, value in (("rules", "7"), ("rules", 0), ("from", "October"), ("to", None), ("contracts", "some")):
         refused = finance.post(reverse("api:dry_runs"), sent | {field: value}, content_type="application/json")
         assert (refused.status_code, list(refused.json())) == (400, [field])
+
+
+# --- to try ----------------------------------------------------------------------------------------
+
+
+def test_rules_are_tried_on_incidents_that_nobody_had(finance: Client, draft: RuleVersion) -> None:
+    def trial(typed: str, pk: int) -> dict[str, Any]:
+        found: dict[str, Any] = finance.get(url("version", pk), {"incidents": typed}).context["trial"]
+        return found
+
+    for pk in (draft.pk, draft.book.versions.get(number=1).pk):
+        assert trial("", pk) == {"typed": "", "example": "P0 2h, P1 5h overlapping"}
+        assert trial("P0 2h", pk)["result"].amount == 10_000
+        assert trial("p0 1 h", pk)["result"].amount == 0
+        assert trial("P0 2h, P0 2h", pk)["result"].amount == 20_000
+        assert trial("P0 2h, P0 2h overlapping", pk)["result"].amount == 10_000
+        assert trial("P1 90 min, P0 4h30 overlapping", pk)["result"].amount == 25_000
+        assert trial("SEV 2h", pk)["error"] == "“SEV 2h” begins with no severity. Known are: Rank 1, Rank 2, " + (
+            "Rank 3, Rank 4, P0, P1, P2, P3."
+        )
+        assert trial("P0 soon", pk)["error"] == "“soon” is no length. Write it like 1 h, 90 min or 4h30."
+        assert trial("P0 2h overlapping", pk)["error"] == "The first one has nothing to overlap with."
+        assert trial("P0 40 d", pk)["error"] == "Together they do not fit into a month."
