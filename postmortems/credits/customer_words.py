@@ -114,7 +114,8 @@ def _share(plan: str, fee: int, part: int, whole: int, *, currency: str) -> str:
 def _outage(line: Mapping[str, Any]) -> str:
     rank, code, threshold, points = line["tier"]
     name = code or f"severity {rank}"
-    long = next((by_end for one, _, by_end in line["lengths"] if one == rank), 0)
+    # Rank, before the month, by its end; what follows is not the customer's.
+    long = next((one[2] for one in line["lengths"] if one[0] == rank), 0)
     words = f"{name} for {duration(long)}. Longer than {duration(threshold)} at {name}: {percent(points)}"
     if line["earlier"]:
         left = percent(line["earned"] - line["earlier"])

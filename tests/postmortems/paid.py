@@ -45,7 +45,7 @@ def line(*references: str, amount: int, hours: int = 2, points: int = 1_000, **c
     """A line of an assessment: an outage at P0 that passed "longer than 1 h: 10 %"."""
     plain = {
         "references": list(references),
-        "lengths": [[1, 0, hours * HOUR], [2, 0, hours * HOUR]],
+        "lengths": [[1, 0, hours * HOUR, 0], [2, 0, hours * HOUR, 0]],
         "running": False,
         "tier": [1, "P0", HOUR, points],
         "earned": points,
@@ -69,7 +69,8 @@ def assessed(month: ContractMonth, *lines: dict[str, Any], fee: int = 100_000, *
         "limit": fee,
         "amount": amount,
         "lines": list(lines),
-    } | changes
+    }
+    content |= changes
     number = month.assessments.count() + 1
     return Assessment.objects.create(
         contract_month=month,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -12,11 +13,14 @@ from pypdf import PdfReader
 
 from notifications.models import Customer
 from postmortems.credits import printing
+from postmortems.credits.assess import assess
+from postmortems.credits.case import TierRule
 from postmortems.credits.statements import Statement, statement
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Contract
 from tests import scene
 from tests.postmortems import far_stripe, paid, stage
+from tests.postmortems.cases import DAY, HOUR, B, case, outage
 
 AT = paid.CLOSED
 NOVEMBER = date(2026, 11, 1)
@@ -124,6 +128,24 @@ def test_several_terms_uptime_earlier_months_and_the_cap_are_said(acme: Customer
         "Uptime of the month 99.40476 %, below 99.9 %: 60 % of the month’s fee",
     ]
     assert item.closing == ("Together 120 %, limited to 100 % of the month’s fee",)
+
+
+def test_what_the_arithmetic_really_stores_is_what_is_read(acme: Customer) -> None:
+    """R-903: an outage of two hours and the month's uptime, as ``assess`` writes them down."""
+    month = case()
+    down = outage(1, month.start + DAY, 2 * HOUR)
+    uptime = (TierRule(1, "P0", 99_900, 500),)
+    result = assess(replace(month, outages=(down,), rules=replace(B, uptimes=uptime, mix="sum")))
+    row = paid.month_of(contract(acme))
+    assessment = paid.assessed(row, **result.as_json())
+    paid.credit(row.contract, result.amount, assessment=assessment)
+    [item] = statement(acme, at=AT).months[0].items
+    assert item.base == ("Fee of the month (Pro): 1,000.00 EUR",)
+    assert [(line.words, line.amount) for line in item.lines] == [
+        ("P0 for 2 h. Longer than 1 h at P0: 10 % of the month’s fee", "100.00 EUR"),
+        ("Uptime of the month 99.73118 %, below 99.9 %: 5 % of the month’s fee", "50.00 EUR"),
+    ]
+    assert item.amount == "150.00 EUR"
 
 
 def test_it_costs_the_same_queries_whatever_its_size(acme: Customer, django_assert_num_queries: Any) -> None:
