@@ -95,7 +95,8 @@ def compare(month: date, *, at: datetime) -> Compared:
     """
     month = first(month)
     keys = list(Contract.objects.order_by("pk").values_list("pk", flat=True))
-    count, differing = 0, []
+    count = 0
+    differing: list[tuple[int, tuple[int, int]]] = []
     for place in range(0, len(keys), CHUNK):
         fresh, suspects = _compare(month, keys[place : place + CHUNK], at=at)
         count += fresh
