@@ -24,6 +24,7 @@ from postmortems.models import Contract, Credit, Posting
 
 from .money import share_out
 from .months import first, preceding
+from .moves import FOLLOWING
 
 #: How lines are grouped: name → words.
 GROUPS = {
@@ -62,21 +63,20 @@ class Asked:
 
     @property
     def chosen(self) -> Q:
-        """Of credits. Postings hang on theirs by the same names, under ``credit__``."""
-        return self._where("")
+        """Of credits."""
+        return self._common() & (Q(kind=self.kind) if self.kind else Q())
 
     @property
     def posted(self) -> Q:
-        return self._where("credit__")
+        """Of postings, which know their month and currency themselves."""
+        return self._common() & (Q(credit__kind=self.kind) if self.kind else Q())
 
-    def _where(self, prefix: str) -> Q:
-        where = Q(**{f"{prefix}contract_month__month__range": (self.oldest, self.newest)})
+    def _common(self) -> Q:
+        where = Q(contract_month__month__range=(self.oldest, self.newest))
         if self.currency:
-            where &= Q(**{f"{prefix}currency": self.currency})
-        if self.kind:
-            where &= Q(**{f"{prefix}kind": self.kind})
+            where &= Q(currency=self.currency)
         if self.customer:
-            where &= Q(**{f"{prefix}contract_month__contract__customer": self.customer})
+            where &= Q(contract_month__contract__customer=self.customer)
         return where
 
 
@@ -214,7 +214,8 @@ def _totals(asked: Asked) -> list[Line]:
 
 def _ledger(asked: Asked) -> dict[str, int]:
     """What the expense account says: debits less what was posted against it."""
-    postings = Posting.objects.filter(asked.posted).order_by().values("currency")
+    expense = Q(debit=Account.EXPENSE) | Q(against=Account.EXPENSE)
+    postings = Posting.objects.filter(asked.posted).filter(expense).order_by().values("currency")
     found = postings.annotate(
         debits=Coalesce(Sum("amount_minor", filter=Q(debit=Account.EXPENSE)), 0),
         against=Coalesce(Sum("amount_minor", filter=Q(against=Account.EXPENSE)), 0),
@@ -234,7 +235,8 @@ def _by_incident(asked: Asked) -> list[Line]:
     """
     standing = _standing(asked)
     goodwill = Q(kind=CreditKind.GOODWILL) | Q(kind=CreditKind.REVERSAL, reverses__kind=CreditKind.GOODWILL)
-    months = standing.exclude(pk__in=standing.filter(goodwill).values("pk")).values("contract_month", "currency")
+    followed = Q(kind__in=FOLLOWING) | Q(kind=CreditKind.REVERSAL, reverses__kind__in=FOLLOWING)
+    months = standing.filter(followed).values("contract_month", "currency")
     months = months.annotate(amount=Sum("amount_minor"), last=Max("assessment"))
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     given = standing.filter(goodwill).values_list("currency")
