@@ -62,7 +62,7 @@ def test_of_two_who_approve_the_same_at_once_one_wins_a_hundred_times() -> None:
 
 def test_two_who_approve_the_same_many_in_other_orders_do_not_wait_for_each_other() -> None:
     fay, bob = people("fay", "bob")
-    for _ in range(rounds(10)):
+    for _ in range(rounds(6)):
         credits = [booking.proposed() for _ in range(6)]
         first, second = same(at_once(approving(credits, fay), approving(credits[::-1], bob)))
         assert {credit.pk for credit in (*first.done, *second.done)} == {credit.pk for credit in credits}
@@ -74,7 +74,7 @@ def test_two_who_approve_the_same_many_in_other_orders_do_not_wait_for_each_othe
 def test_two_second_persons_at_once_are_one() -> None:
     rules = stage.rules(second_above="1.00")
     fay, bob, cat = people("fay", "bob", "cat")
-    for _ in range(rounds(10)):
+    for _ in range(rounds(6)):
         credit = booking.proposed(rules=rules)
         book.approve([credit.pk], by=fay, at=AT)
         first, second = same(at_once(approving([credit], bob), approving([credit], cat)))
@@ -89,7 +89,7 @@ def assessing(month: ContractMonth, amount: int) -> Callable[[], list[Credit]]:
 def test_what_is_approved_while_it_is_replaced_stands_or_was_refused() -> None:
     """Approved first: the rest is proposed as a correction. Replaced first: refused, with what replaced it."""
     (fay,) = people("fay")
-    for _ in range(rounds(30)):
+    for _ in range(rounds(12)):
         credit = booking.proposed(25_000)
         outcome, made = at_once(approving([credit], fay), assessing(credit.contract_month, 30_000))
         assert isinstance(outcome, book.Outcome)
@@ -109,7 +109,7 @@ def test_what_is_approved_while_it_is_replaced_stands_or_was_refused() -> None:
 
 def test_approved_and_returned_at_once_it_is_one_of_both() -> None:
     fay, bob = people("fay", "bob")
-    for _ in range(rounds(30)):
+    for _ in range(rounds(12)):
         credit = booking.proposed()
         yes, no = same(
             at_once(
@@ -126,7 +126,7 @@ def test_approved_and_returned_at_once_it_is_one_of_both() -> None:
 
 def test_two_who_put_the_same_into_a_batch_put_it_there_once() -> None:
     batch = booking.batch()
-    for _ in range(rounds(10)):
+    for _ in range(rounds(6)):
         credits = [booking.approved() for _ in range(4)]
         answers = at_once(*(lambda: book.export(credits, batch, by=None, at=AT) for _ in range(2)))  # noqa: B023
         assert sorted(len(answer) for answer in answers if isinstance(answer, list)) == [0, 4]
@@ -137,7 +137,7 @@ def test_two_who_put_the_same_into_a_batch_put_it_there_once() -> None:
 def test_f13_the_timetable_may_come_three_times_at_once_beside_somebody_who_stops_it() -> None:
     rules = stage.rules(hold_hours=24)
     (fay,) = people("fay")
-    for _ in range(rounds(10)):
+    for _ in range(rounds(6)):
         credits = [booking.proposed(rules=rules) for _ in range(6)]
         halted = [credit.pk for credit in credits[:2]]
         *released, stopped = at_once(
@@ -156,7 +156,7 @@ def test_f13_the_timetable_may_come_three_times_at_once_beside_somebody_who_stop
 
 def test_r1308_of_two_reversals_at_once_one_is_asked_for() -> None:
     fay, bob = people("dan", "eve")
-    for _ in range(rounds(10)):
+    for _ in range(rounds(6)):
         credit = booking.approved()
         answers = at_once(
             *(lambda by=by: book.reverse(credit, reason="Wrong.", by=by, at=AT) for by in (fay, bob))  # noqa: B023
@@ -169,7 +169,7 @@ def test_r1308_of_two_reversals_at_once_one_is_asked_for() -> None:
 def test_r904_two_goodwills_at_once_stay_within_the_cap() -> None:
     stage.rules()
     fay, bob = people("fay", "bob")
-    for number in range(rounds(10)):
+    for number in range(rounds(6)):
         month = booking.month(stage.contract(f"G-{number}", fee=100_000))
         answers = at_once(
             *(
