@@ -193,7 +193,7 @@ def _assess(keys: Sequence[int], *, at: datetime, by: User | None, marked: bool)
 
 
 class _Steady:
-    """Outages without the moment of the look, and what months come to by them. Months share what they have in common."""
+    """Outages without the moment of the look, and what months come to by them; what is the same is done once."""
 
     def __init__(self) -> None:
         self._outages: dict[int, tuple[Outage, Outage]] = {}
