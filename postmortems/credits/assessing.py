@@ -274,7 +274,7 @@ def _insert(assessments: Collection[Assessment]) -> None:
     """All of them at once; as rows, for as arrays every quote of the JSON would be escaped by hand (measured: half)."""
     names = [one.digest for one in assessments]
     for one, name in zip(assessments, names, strict=True):
-        one.digest = Value(name, output_field=CharField())  # type: ignore[assignment]
+        one.digest = Value(name, output_field=CharField())
     Assessment.objects.bulk_create(assessments)
     for one, name in zip(assessments, names, strict=True):
         one.digest = name
