@@ -70,7 +70,7 @@ def _read(part: str, ranks: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _outage(number: int, start: int, end: int, rank: int) -> Outage:
-    name = f"no. {number}"
+    name = f"Incident {number}"
     return Outage(
         reference=name, family=name, start=start, end=end, said=start, unsaid=end, running=False,
         severities=(Judged(BEGINNING, END, rank, True),), impacts=(Impact(_COMPONENT, start, end, _GRAVEST),),
