@@ -138,6 +138,8 @@ class _Trouble:
             at=at,
             ended_at=min(at, began + timedelta(minutes=self.story["ended"])),
             channels=(),
+            # Not where the policy writes to enterprise customers, either.
+            letter="",
         )
 
     def _reopen(self, row: Mapping[str, Any], at: datetime) -> None:

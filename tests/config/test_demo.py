@@ -110,6 +110,7 @@ def test_who_may_say_what(loaded: None) -> None:
         "comms": (True, True, False),
         "commander": (True, True, True),
         "finance": (False, False, False),
+        "controller": (False, False, False),
         "auditor": (False, False, False),
         "ciso": (False, False, False),
         "admin": (True, True, True),

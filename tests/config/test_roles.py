@@ -16,8 +16,11 @@ from incidents.admin.deeds import DEEDS
 from incidents.enums import MaintenanceState
 from incidents.models import Incident, Maintenance, RunbookStep, Tool
 from notifications.models import Colleague, Customer
+from postmortems.admin.acts import ACTS as ACTS_ON_CREDITS
+from postmortems.models import Credit
 from tests import scene
 from tests.incidents import desk
+from tests.postmortems import console, stage
 from tests.scene import NIGHT, minutes
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +51,7 @@ def incident() -> Incident:
         by=scene.operator(),
         at=NIGHT,
     )
+    console.proposed(stage.contract(), 5_000)
     return scene.incident()
 
 
@@ -62,11 +66,14 @@ def login(role: str) -> Client:
 #: What a role may open besides its dashboard: letters of the addresses below.
 OPENS = {
     "Support": "screen list declare maintenance plan report customer",
-    "Communications": "screen list declare maintenance plan report customer runbook tool template impact notice",
+    "Communications": "screen list declare maintenance plan report customer runbook tool template impact notice"
+    " credits credit money sums exclusions",
     "Incident commander": "screen list declare maintenance plan report customer runbook tool template impact notice"
-    " new-line new-tool",
-    "Finance": "screen list maintenance report customer",
-    "Auditor": "screen list maintenance report customer runbook tool template impact notice",
+    " new-line new-tool credits credit money sums exclusions",
+    "Finance": "screen list maintenance report customer credits credit money sums exclusions"
+    " approve return stop keep apply goodwill reverse exclude",
+    "Auditor": "screen list maintenance report customer runbook tool template impact notice"
+    " credits credit money sums exclusions",
     "Legal and CISO": "screen list maintenance report",
 }
 
@@ -88,6 +95,23 @@ def addresses(incident: Incident) -> dict[str, str]:
         "new-line": "/admin/incidents/runbookstep/add/",
         "new-tool": "/admin/incidents/tool/add/",
         "people": "/admin/auth/user/",
+        **money(),
+    }
+
+
+def money() -> dict[str, str]:
+    """Addresses about the one credit there is."""
+    credit = Credit.objects.get()
+    acts = {slug: f"/admin/credits/act/{slug}/?ids={credit.pk}" for slug in ACTS_ON_CREDITS}
+    return acts | {
+        "money": "/admin/credits/",
+        "credits": "/admin/postmortems/credit/",
+        "credit": f"/admin/postmortems/credit/{credit.pk}/change/",
+        "sums": "/admin/credits/reports.csv",
+        "goodwill": f"/admin/credits/months/{credit.contract_month_id}/goodwill/",
+        "reverse": f"/admin/credits/{credit.pk}/reverse/",
+        "exclusions": "/admin/postmortems/exclusion/",
+        "exclude": "/admin/postmortems/exclusion/add/",
     }
 
 
@@ -132,6 +156,9 @@ def test_r1202_who_only_reads_changes_nothing_wherever_they_post(incident: Incid
         *(f"{WORKS}{work.pk}/act/{slug}/" for slug in ("announce", "begin", "extend", "complete", "cancel")),
         f"{WORKS}{work.pk}/delete/",
         "/admin/live/",
+        "/admin/credits/live/",
+        "/api/v1/reports/credits",
+        f"/admin/credits/months/{Credit.objects.get().contract_month_id}/",
         "/admin/reports/obligations/",
         "/admin/affected/",
         "/api/v1/reports/obligations",
