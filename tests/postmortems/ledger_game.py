@@ -14,14 +14,14 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from postmortems.credits import book, closing
 from postmortems.credits.assess import Result
 from postmortems.credits.assess import assess as judged
 from postmortems.credits.book import NotAllowed
 from postmortems.credits.months import following
-from postmortems.enums import STANDING, CreditState
+from postmortems.enums import STANDING, WAITING, CreditState
 from postmortems.models import ContractMonth, Credit
 from tests import scene
 from tests.postmortems import booking, cases, stage
@@ -36,6 +36,11 @@ MINUTES = st.sampled_from([0, 60, 61, 240, 241, 600])
 #: Whether the worker comes at once, or after the next act.
 LATE = st.sampled_from([False, False, True])
 FEES = st.sampled_from([100_000, 80_000, 100_001, 250_000, 30_000])
+
+
+def there_is(*states: CreditState) -> Any:
+    """The rule is played only while a credit is in one of these."""
+    return precondition(lambda game: Credit.objects.filter(state__in=states, contract_month__in=game.months).exists())
 
 
 class Game(RuleBasedStateMachine):
@@ -56,6 +61,10 @@ class Game(RuleBasedStateMachine):
         self.dirty: set[int] = set()
         self.seen: dict[int, tuple[Any, ...]] = {}
         self.posted = 0
+        # Every game begins with something to say yes or no to.
+        for which in (0, 1):
+            self.outages[which][0] = 241
+            self._settled(which)
 
     def teardown(self) -> None:
         if hasattr(self, "mark"):
@@ -82,6 +91,7 @@ class Game(RuleBasedStateMachine):
     # --- what people do ------------------------------------------------------------
 
     @rule(picks=MANY, who=WHO)
+    @there_is(*WAITING)
     def approve(self, picks: list[int], who: str) -> None:
         ids = self._waiting(picks)
         before, clean = self._totals(), not self.dirty
@@ -90,12 +100,14 @@ class Game(RuleBasedStateMachine):
             self._within_the_cap(before)
 
     @rule(pick=PICK, who=WHO)
+    @there_is(*WAITING)
     def approve_by_all(self, pick: int, who: str) -> None:
         """The second person comes at once."""
         for name in (who, *PEOPLE):
             self.approve([pick], name)
 
     @rule(picks=MANY, who=WHO, which=st.sampled_from(["give_back", "keep", "stop"]))
+    @there_is(*WAITING)
     def say_no(self, picks: list[int], who: str, which: str) -> None:
         ids = self._waiting(picks)
         act = getattr(book, which)
@@ -112,6 +124,7 @@ class Game(RuleBasedStateMachine):
             self._settled(which)
 
     @rule(pick=PICK, who=WHO)
+    @there_is(*STANDING)
     def reverse(self, pick: int, who: str) -> None:
         credits = Credit.objects.filter(state__in=STANDING, contract_month__in=self.months).order_by("-pk")
         if credit := self._one(credits, pick):
@@ -125,6 +138,7 @@ class Game(RuleBasedStateMachine):
         assert book.release(self.at) == 0
 
     @rule()
+    @there_is(CreditState.APPROVED)
     def close_the_month(self) -> None:
         month: date = self.next_close
         self.next_close = following(month)
@@ -134,6 +148,7 @@ class Game(RuleBasedStateMachine):
         assert closing.close(month, by=self.people["bob"], at=self.at).pk == batch.pk
 
     @rule(picks=MANY, invoice=st.sampled_from(["IN-1", "IN-2"]))
+    @there_is(CreditState.EXPORTED)
     def apply(self, picks: list[int], invoice: str) -> None:
         credits = Credit.objects.filter(state__in=[CreditState.EXPORTED, CreditState.APPLIED]).order_by("-pk")
         ids = [credit.pk for pick in picks if (credit := self._one(credits, pick))]
