@@ -242,8 +242,9 @@ def _look(chosen: Act, ids: Collection[int], by: User, at: datetime) -> Look:
             going[currency][1] += amount
         else:
             others[CreditState(state).label] += number
-    named = rows.filter(state__in=chosen.states).select_related("contract_month__contract__customer", "assessment")
-    named = list(named.defer("assessment__inputs", "assessment__facts").order_by("proposed_at", "pk")[:NAMED])
+    going_on = rows.filter(state__in=chosen.states)
+    light = going_on.select_related("contract_month__contract__customer", "assessment")
+    named = list(light.defer("assessment__inputs", "assessment__facts").order_by("proposed_at", "pk")[:NAMED])
     whys = why.of(named, by=by, at=at) if chosen.slug == "approve" else {}
     barred = Counter(one.barred for one in whys.values() if one.barred)
     return Look(

@@ -28,11 +28,11 @@ class Lines(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]  # set by the line above
         found = why.of(rows, by=cast(User, request.user), at=timezone.now())
         for credit in rows:
             credit.why = found[credit.pk]
-        self.result_list = rows  # type: ignore[assignment]  # a list serves as well
+        self.result_list = rows
         if not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count
 
@@ -81,7 +81,8 @@ class MonthFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         ends = ContractMonth.objects.aggregate(newest=Max("month"), oldest=Min("month"))
-        found, month = [], ends["newest"]
+        found: list[tuple[str, str]] = []
+        month = ends["newest"]
         while month and month >= ends["oldest"] and len(found) < OFFERED:
             found.append((f"{month:%Y-%m}", f"{month:%B %Y}"))
             month = preceding(month)

@@ -149,7 +149,11 @@ class ExclusionAdmin(ModelAdmin):
             messages.info(request, str(refused))
             return redirect(LIST)
         LogEntry.objects.log_actions(
-            request.user.pk, [found], CHANGE, f"Withdrawn: {form.cleaned_data['reason']}", single_object=True
+            cast(User, request.user).pk,
+            [found],
+            CHANGE,
+            f"Withdrawn: {form.cleaned_data['reason']}",
+            single_object=True,
         )
         messages.success(request, f"{found.incident.reference}: the time counts again. Proposals follow.")
         return redirect(LIST)

@@ -49,7 +49,8 @@ class Sums:
     @property
     def total(self) -> int:
         """What the month costs if everything proposed is approved; decisions and estimates are left out."""
-        return sum(getattr(self, state.value) for state in COUNTED) + self.goodwill
+        counted: list[int] = [getattr(self, state.value) for state in COUNTED]
+        return sum(counted) + self.goodwill
 
 
 @dataclass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -188,7 +189,7 @@ def _standing(asked: Asked) -> QuerySet[Credit]:
 
 def _grouped(asked: Asked) -> list[Line]:
     keys = _KEYS[asked.by]
-    found = _standing(asked).values(*keys, "currency").annotate(**_SUMS)
+    found: Iterable[dict[str, Any]] = _standing(asked).values(*keys, "currency").annotate(**_SUMS)
     lines = [
         Line(*_named(asked.by, [row[key] for key in keys]), row["currency"], *(row[name] for name in _SUMS))
         for row in found
@@ -208,7 +209,7 @@ def _named(by: str, values: list[Any]) -> tuple[str, str]:
 
 
 def _totals(asked: Asked) -> list[Line]:
-    found = _standing(asked).values("currency").annotate(**_SUMS).order_by("currency")
+    found: Iterable[dict[str, Any]] = _standing(asked).values("currency").annotate(**_SUMS).order_by("currency")
     return [Line("", "Total", row["currency"], *(row[name] for name in _SUMS)) for row in found]
 
 
