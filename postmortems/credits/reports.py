@@ -209,7 +209,7 @@ def _named(by: str, values: list[Any]) -> tuple[str, str]:
 
 
 def _totals(asked: Asked) -> list[Line]:
-    found: Iterable[dict[str, Any]] = _standing(asked).values("currency").annotate(**_SUMS).order_by("currency")
+    found: Any = _standing(asked).values("currency").annotate(**_SUMS).order_by("currency")
     return [Line("", "Total", row["currency"], *(row[name] for name in _SUMS)) for row in found]
 
 
