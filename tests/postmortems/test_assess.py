@@ -155,3 +155,17 @@ def test_terms_may_come_in_any_order() -> None:
     )
     assert [share.plan for share in assess(case(terms=terms)).shares] == ["Pro", "Business"]
     assert assess(case(terms=terms)).digest() == assess(case(terms=terms[::-1])).digest()
+
+
+def test_components_that_were_down_alike_but_not_maintained_alike_are_told_apart() -> None:
+    """What customers share of the work is what they had in common, maintenance included."""
+    month = case()
+    begin = month.start + DAY
+    both = (Impact(API, begin, begin + 2 * HOUR, 4), Impact(2, begin, begin + 2 * HOUR, 4))
+    one = outage(1, begin, 2 * HOUR, impacts=both, planned=(Planned(API, begin, begin + 2 * HOUR, 7 * DAY),))
+    assessor = Assessor()
+    amounts = []
+    for used in (frozenset({API}), frozenset({2}), frozenset({API, 2}), frozenset({API})):
+        terms = (term(date(2020, 1, 1), date(2040, 1, 1), 100_000, components=used),)
+        amounts.append(assessor.assess(replace(month, terms=terms, outages=(one,))).amount)
+    assert amounts == [0, 10_000, 10_000, 0]
