@@ -28,7 +28,8 @@ from incidents.templatetags.incidents import RANK_COLOURS
 from notifications import progress
 from notifications.fates import Group
 from notifications.models import Announcement, AuditRun, Brand, ChannelState, Subscriber
-from postmortems.credits import lights, overview
+from postmortems.credits.checking import lights
+from postmortems.credits.finance import overview
 from postmortems.templatetags.money import words
 from status.enums import Level
 from status.models import Component, Impact

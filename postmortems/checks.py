@@ -10,7 +10,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from postmortems.credits import telling
+from postmortems.credits.batches import telling
 
 _TEST_KEYS = ("sk_test_", "rk_test_")
 _KEYS = ("sk_live_", "rk_live_", *_TEST_KEYS)

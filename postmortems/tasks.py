@@ -6,17 +6,12 @@ from celery import shared_task
 from django.utils import timezone
 
 from notifications import bell
-from postmortems.credits import (
-    assessing,
-    balances,
-    book,
-    comparing,
-    correspondence,
-    dryrun,
-    recheck,
-    reconcile,
-    telling,
-)
+from postmortems.credits import assessing, book
+from postmortems.credits.batches import telling
+from postmortems.credits.checking import recheck, reconcile
+from postmortems.credits.rules import dryrun
+from postmortems.credits.statements import correspondence
+from postmortems.credits.stripe import balances, comparing
 
 
 @shared_task

@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from notifications.models import Brand
-from postmortems.credits import printing, statement_links, statements
+from postmortems.credits import statements
+from postmortems.credits.statements import printing, statement_links
 
 #: The link opens the page for whoever has it: nobody keeps, finds or passes on its address.
 HEADERS = {

@@ -15,9 +15,13 @@ from django.contrib.auth.models import User
 from config.demo.history import Step
 from incidents.models import Incident, Policy
 from notifications.models import Customer
-from postmortems.credits import assessing, book, closing, contracts, excluding, presets, reconcile, rulebooks
+from postmortems.credits import assessing, book, contracts
+from postmortems.credits.arithmetic.months import first, following
+from postmortems.credits.batches import closing
+from postmortems.credits.book import excluding
+from postmortems.credits.checking import reconcile
 from postmortems.credits.contracts import TermDraft
-from postmortems.credits.months import first, following
+from postmortems.credits.rules import presets, rulebooks
 from postmortems.enums import CreditKind, CreditState, ExclusionKind
 from postmortems.models import Batch, Contract, Credit
 from status.models import Component

@@ -21,8 +21,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from postmortems.admin import places
-from postmortems.credits import book, why
+from postmortems.credits import book
 from postmortems.credits.book import Outcome
+from postmortems.credits.finance import why
 from postmortems.enums import WAITING, CreditKind, CreditState
 from postmortems.forms.credits import Form, InvoiceForm, ReasonForm, SureForm
 from postmortems.models import Credit

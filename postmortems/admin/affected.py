@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from incidents.admin import affected
 from notifications.models import Customer
-from postmortems.credits.estimates import estimates
+from postmortems.credits.assessing.estimates import estimates
 
 
 def customer(request: HttpRequest, reference: str) -> HttpResponse:

@@ -28,8 +28,9 @@ from unfold.admin import ModelAdmin
 
 from postmortems.admin import acts, places
 from postmortems.api.asking import read_month
-from postmortems.credits import book, closing, downloads, telling
-from postmortems.credits.closing import Total
+from postmortems.credits import book
+from postmortems.credits.batches import closing, downloads, telling
+from postmortems.credits.batches.closing import Total
 from postmortems.enums import CreditState
 from postmortems.forms.closing import AppliedForm, CloseForm
 from postmortems.models import Batch, Credit

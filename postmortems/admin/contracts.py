@@ -25,10 +25,10 @@ from unfold.decorators import action, display
 from notifications import sheets, waiting
 from notifications.admin.pasts import PastsAdmin
 from notifications.exports import BOM, harmless
-from postmortems.credits import contract_imports, contracts
-from postmortems.credits.contract_imports import Verdict
-from postmortems.credits.contracts import ContractError
-from postmortems.credits.money import plain
+from postmortems.credits import contracts
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.contracts import ContractError, contract_imports
+from postmortems.credits.contracts.contract_imports import Verdict
 from postmortems.forms.contracts import ContractForm, TermForm, TermRows
 from postmortems.models import Contract, Term
 

@@ -12,8 +12,8 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from unfold.views import ChangeList
 
-from postmortems.credits import reports, why
-from postmortems.credits.months import preceding
+from postmortems.credits.arithmetic.months import preceding
+from postmortems.credits.finance import reports, why
 from postmortems.enums import STANDING, WAITING, CreditKind, CreditState
 from postmortems.models import ContractMonth, Credit
 

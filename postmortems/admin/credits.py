@@ -26,7 +26,7 @@ from postmortems.admin.credit_filters import (
     MonthFilter,
     StateFilter,
 )
-from postmortems.credits import why
+from postmortems.credits.finance import why
 from postmortems.models import Credit, Touch
 from postmortems.templatetags import money
 

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifications.exports import harmless
-from postmortems.credits import dryrun
-from postmortems.credits.dryrun import Whose
-from postmortems.credits.money import plain
-from postmortems.credits.wording import tier_words
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.arithmetic.wording import tier_words
+from postmortems.credits.rules import dryrun
+from postmortems.credits.rules.dryrun import Whose
 from postmortems.enums import RunKind
 from postmortems.forms.rules import DryRunForm
 from postmortems.models import RulesError, Run

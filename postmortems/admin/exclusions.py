@@ -21,7 +21,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from incidents.models import Incident
 from incidents.templatetags.incidents import badge, exact, who
 from postmortems.admin import places
-from postmortems.credits import book, excluding, touching
+from postmortems.credits import book
+from postmortems.credits.book import excluding, touching
 from postmortems.enums import ExclusionKind
 from postmortems.forms.credits import ReasonForm
 from postmortems.forms.exclusions import ExclusionForm

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from postmortems.admin import places, story
 from postmortems.credits import book
-from postmortems.credits.once import grant_once
+from postmortems.credits.book.once import grant_once
 from postmortems.forms.credits import AmountForm, Form, ReasonForm
 from postmortems.models import ContractMonth
 from postmortems.templatetags.money import words

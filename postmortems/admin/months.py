@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from postmortems.admin import places, story
 from postmortems.credits import book
-from postmortems.credits.approving import mark_stale
+from postmortems.credits.book.approving import mark_stale
 from postmortems.models import Batch, ContractMonth
 
 

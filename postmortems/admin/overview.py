@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from postmortems.admin import acts, places
 from postmortems.admin.acts import Act
-from postmortems.credits import lights, why
-from postmortems.credits import overview as figures
+from postmortems.credits.checking import lights
+from postmortems.credits.finance import overview as figures
+from postmortems.credits.finance import why
 from postmortems.models import Credit
 from postmortems.templatetags.money import words
 

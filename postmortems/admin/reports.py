@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from notifications.exports import harmless
 from postmortems.admin import places
-from postmortems.credits import reports
-from postmortems.credits.money import plain
-from postmortems.credits.reports import AskedError, Line, Report
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.finance import reports
+from postmortems.credits.finance.reports import AskedError, Line, Report
 from postmortems.enums import CreditKind
 
 FILTERS = ("from", "to", "by", "currency", "kind", "customer")

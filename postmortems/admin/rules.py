@@ -18,10 +18,11 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from notifications.admin.pasts import PastsAdmin
-from postmortems.credits import dryrun, rulebooks, rulewords, tryout
-from postmortems.credits.months import first
-from postmortems.credits.rulechecks import Rung
-from postmortems.credits.ruling import rules_of
+from postmortems.credits.arithmetic import tryout
+from postmortems.credits.arithmetic.months import first
+from postmortems.credits.facts.ruling import rules_of
+from postmortems.credits.rules import dryrun, rulebooks, rulewords
+from postmortems.credits.rules.rulechecks import Rung
 from postmortems.forms.rules import BookForm, DraftForm, ForceForm
 from postmortems.models import RuleBook, RulesError, RuleVersion
 

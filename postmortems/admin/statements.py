@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from notifications.models import Contact, Customer
 from postmortems.admin import places
-from postmortems.credits import balances, correspondence, printing, statement_links, statements
-from postmortems.credits.statements import Statement
+from postmortems.credits import statements
+from postmortems.credits.statements import Statement, correspondence, printing, statement_links
+from postmortems.credits.stripe import balances
 from postmortems.enums import WAITING, CreditState
 from postmortems.forms.statements import LinkForm
 from postmortems.models import Credit, StatementLink

@@ -16,9 +16,9 @@ from django.urls import reverse
 
 from incidents.models import Incident
 from postmortems.admin import acts, places
-from postmortems.credits import why
-from postmortems.credits.case import Outage
-from postmortems.credits.months import moment
+from postmortems.credits.arithmetic.case import Outage
+from postmortems.credits.arithmetic.months import moment
+from postmortems.credits.finance import why
 from postmortems.enums import STANDING, Account, CreditKind
 from postmortems.models import Assessment, ContractMonth, Credit, OutageFacts, Posting
 

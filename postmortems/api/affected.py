@@ -11,8 +11,8 @@ from rest_framework.response import Response
 
 from incidents import api
 from incidents.affected import by_reference
-from postmortems.credits.estimates import Estimate, estimates
-from postmortems.credits.money import plain
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.assessing.estimates import Estimate, estimates
 
 
 class CustomerAffected(api.CustomerAffected):

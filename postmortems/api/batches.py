@@ -16,10 +16,10 @@ from rest_framework.views import APIView
 
 from incidents.api import Holds
 from postmortems.api.asking import EXPORT, SEE, SEE_BATCHES, Refused, caller, month_or_404
-from postmortems.credits import closing, downloads, telling
+from postmortems.credits.batches import closing, downloads, telling
+from postmortems.credits.batches.closing import Preview, TooEarly
+from postmortems.credits.batches.files import amounts_of
 from postmortems.credits.book import NotAllowed
-from postmortems.credits.closing import Preview, TooEarly
-from postmortems.credits.files import amounts_of
 from postmortems.enums import CreditState
 from postmortems.models import Batch
 

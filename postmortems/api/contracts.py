@@ -23,9 +23,9 @@ from incidents.api import Holds
 from incidents.models import Policy
 from notifications import sheets
 from notifications.models import Customer
-from postmortems.credits import contract_imports, contracts
-from postmortems.credits.contracts import ContractError, TermDraft
-from postmortems.credits.money import MoneyError, parse, plain
+from postmortems.credits import contracts
+from postmortems.credits.arithmetic.money import MoneyError, parse, plain
+from postmortems.credits.contracts import ContractError, TermDraft, contract_imports
 from postmortems.models import Contract, RuleBook
 from status.models import Component
 

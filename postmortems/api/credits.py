@@ -34,8 +34,8 @@ from postmortems.api.asking import (
     text,
 )
 from postmortems.credits import book
-from postmortems.credits.closing import references
-from postmortems.credits.money import plain
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.batches.closing import references
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Assessment, Credit, CreditDeed, Posting
 

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from incidents.api import Holds
-from postmortems.credits import reports
-from postmortems.credits.money import plain
-from postmortems.credits.reports import AskedError, Line
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.finance import reports
+from postmortems.credits.finance.reports import AskedError, Line
 
 FILTERS = ("from", "to", "by", "currency", "kind", "customer")
 

@@ -18,10 +18,10 @@ from rest_framework.views import APIView
 
 from incidents.api import Holds
 from postmortems.api.asking import caller, sent
-from postmortems.credits import dryrun, rulewords
-from postmortems.credits.dryrun import Tally, Whose
-from postmortems.credits.money import plain
-from postmortems.credits.rulebooks import FIELDS
+from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.rules import dryrun, rulewords
+from postmortems.credits.rules.dryrun import Tally, Whose
+from postmortems.credits.rules.rulebooks import FIELDS
 from postmortems.enums import RunKind
 from postmortems.forms.rules import month_of
 from postmortems.models import RuleBook, RulesError, RuleVersion, Run, Tier

@@ -13,8 +13,8 @@ from moneyed import CURRENCIES
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from incidents.models import Policy
+from postmortems.credits.arithmetic.money import MoneyError, exponent, parse, plain
 from postmortems.credits.contracts import TermDraft, assessed_among, fixed, problems
-from postmortems.credits.money import MoneyError, exponent, parse, plain
 from postmortems.models import Contract, Term
 
 

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from incidents.forms.base import line, words
-from postmortems.credits.money import MoneyError, parse, plain
+from postmortems.credits.arithmetic.money import MoneyError, parse, plain
 
 LONGEST = 1000
 

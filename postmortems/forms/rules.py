@@ -14,10 +14,10 @@ from django.core.exceptions import ValidationError
 
 from incidents.forms.base import line, words
 from incidents.models import Policy
-from postmortems.credits import rulewords
-from postmortems.credits.dryrun import Whose
-from postmortems.credits.rulebooks import FIELDS
-from postmortems.credits.rulechecks import Finding, Rung, findings
+from postmortems.credits.rules import rulewords
+from postmortems.credits.rules.dryrun import Whose
+from postmortems.credits.rules.rulebooks import FIELDS
+from postmortems.credits.rules.rulechecks import Finding, Rung, findings
 from postmortems.enums import Measure
 from postmortems.models import RulesError, RuleVersion, Tier
 

@@ -29,7 +29,7 @@ class AppendOnly(models.Model):
 class OutageFacts(AppendOnly):
     """What was known of one incident at ``known_at``: times, severities, components hit, time that does not count.
 
-    ``content`` is ``credits.case.Outage`` as JSON; ``digest`` names it. Facts that change make a new row.
+    ``content`` is ``credits.arithmetic.case.Outage`` as JSON; ``digest`` names it. Facts that change make a new row.
     """
 
     incident = models.ForeignKey(Incident, models.PROTECT, related_name="outage_facts")
@@ -102,8 +102,8 @@ class Touch(models.Model):
 class Assessment(AppendOnly):
     """What a month came to, with everything it was computed from: it can be recomputed for ever.
 
-    ``inputs`` is ``credits.case.Case`` as JSON without its outages, which are ``facts`` (ids of OutageFacts);
-    ``content`` is ``credits.assess.Result`` as JSON, with the arithmetic in words; ``digest`` is of both.
+    ``inputs`` is ``credits.arithmetic.case.Case`` as JSON without its outages, which are ``facts`` (ids of OutageFacts);
+    ``content`` is ``credits.arithmetic.results.Result`` as JSON, with the arithmetic in words; ``digest`` is of both.
     """
 
     contract_month = models.ForeignKey(ContractMonth, models.PROTECT, related_name="assessments")

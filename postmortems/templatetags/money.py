@@ -6,7 +6,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from postmortems.credits.money import Money, plain
+from postmortems.credits.arithmetic.money import Money, plain
 from postmortems.enums import CreditState
 
 register = template.Library()

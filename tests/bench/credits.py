@@ -15,10 +15,10 @@ from dataclasses import replace
 from datetime import date
 from random import Random
 
-from postmortems.credits.assess import Assessor, assess
-from postmortems.credits.case import Case, Impact, Outage, Rules, TermSpan, TierRule
-from postmortems.credits.months import bounds, following, midnight
-from postmortems.credits.wording import explain
+from postmortems.credits.arithmetic.assess import Assessor, assess
+from postmortems.credits.arithmetic.case import Case, Impact, Outage, Rules, TermSpan, TierRule
+from postmortems.credits.arithmetic.months import bounds, following, midnight
+from postmortems.credits.arithmetic.wording import explain
 from tests.bench.figures import Figure
 from tests.postmortems.cases import DAY, HOUR, MINUTE, B, outage
 

@@ -19,9 +19,10 @@ from django.db import connection
 from incidents.enums import State
 from incidents.models import Incident
 from notifications.models import Customer
-from postmortems.credits import facts, twin
-from postmortems.credits.assess import Assessor
-from postmortems.credits.months import bounds, moment
+from postmortems.credits import facts
+from postmortems.credits.arithmetic.assess import Assessor
+from postmortems.credits.arithmetic.months import bounds, moment
+from postmortems.credits.checking import twin
 from postmortems.models import Contract, ContractMonth, Term
 from status.enums import Level
 from status.models import Impact

@@ -16,8 +16,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
-from postmortems.credits import book, closing  # noqa: E402 -- Django is set up first
-from postmortems.credits.months import bounds, moment  # noqa: E402
+from postmortems.credits import book  # noqa: E402 -- Django is set up first
+from postmortems.credits.arithmetic.months import bounds, moment  # noqa: E402
+from postmortems.credits.batches import closing  # noqa: E402 -- Django is set up first
 from postmortems.models import Assessment, Contract, ContractMonth, Credit  # noqa: E402
 from tests import scene  # noqa: E402
 from tests.postmortems import stage  # noqa: E402

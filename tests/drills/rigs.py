@@ -35,7 +35,7 @@ from notifications.management.commands import dispatch
 from notifications.models import Delivery
 from notifications.queue import Item
 from notifications.states import Leave
-from postmortems.credits import moves
+from postmortems.credits.book import moves
 from postmortems.enums import CreditState
 from postmortems.models import Credit
 

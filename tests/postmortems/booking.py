@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from postmortems.credits import book
-from postmortems.credits.months import bounds, moment
+from postmortems.credits.arithmetic.months import bounds, moment
 from postmortems.enums import CreditKind
 from postmortems.models import Assessment, Batch, Contract, ContractMonth, Credit, RuleVersion
 from tests import scene

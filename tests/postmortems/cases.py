@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from postmortems.credits.case import BEGINNING, END, Case, Impact, Judged, Outage, Rules, TermSpan, TierRule
-from postmortems.credits.months import SECOND, bounds, first, following, midnight
+from postmortems.credits.arithmetic.case import BEGINNING, END, Case, Impact, Judged, Outage, Rules, TermSpan, TierRule
+from postmortems.credits.arithmetic.months import SECOND, bounds, first, following, midnight
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 #: The component everybody uses.

@@ -16,11 +16,12 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from postmortems.credits import book, closing
-from postmortems.credits.assess import Result
-from postmortems.credits.assess import assess as judged
+from postmortems.credits import book
+from postmortems.credits.arithmetic.assess import Result
+from postmortems.credits.arithmetic.assess import assess as judged
+from postmortems.credits.arithmetic.months import following
+from postmortems.credits.batches import closing
 from postmortems.credits.book import NotAllowed
-from postmortems.credits.months import following
 from postmortems.enums import STANDING, WAITING, CreditState
 from postmortems.models import ContractMonth, Credit
 from tests import scene

@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import cached_property
 from math import floor
 
-from postmortems.credits.case import Case, Outage, TermSpan, TierRule
+from postmortems.credits.arithmetic.case import Case, Outage, TermSpan, TierRule
 
 Cell = tuple[int, int]
 

@@ -18,7 +18,7 @@ from random import Random
 from incidents.enums import Publicity, Standing
 from incidents.models import Policy, PolicyVersion, Severity
 from notifications.models import Customer, Topic
-from postmortems.credits.months import bounds, following, midnight, moment
+from postmortems.credits.arithmetic.months import bounds, following, midnight, moment
 from postmortems.enums import (
     Clock,
     CreditKind,

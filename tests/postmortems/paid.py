@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from postmortems.credits.months import bounds, moment
+from postmortems.credits.arithmetic.months import bounds, moment
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Assessment, Batch, Contract, ContractMonth, Credit, Posting
 from tests.postmortems import stage

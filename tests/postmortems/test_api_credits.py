@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from time_machine import travel
 
-from postmortems.credits import closing
+from postmortems.credits.batches import closing
 from postmortems.enums import CreditState
 from postmortems.models import Batch, Credit, Posting, Touch
 from tests import scene

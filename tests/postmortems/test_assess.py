@@ -7,8 +7,8 @@ from datetime import date
 
 import pytest
 
-from postmortems.credits.assess import Assessor, assess
-from postmortems.credits.case import BEGINNING, END, Case, Excluded, Impact, Judged, Planned, TierRule
+from postmortems.credits.arithmetic.assess import Assessor, assess
+from postmortems.credits.arithmetic.case import BEGINNING, END, Case, Excluded, Impact, Judged, Planned, TierRule
 from tests.postmortems.cases import API, DAY, HOUR, MINUTE, B, case, outage, term
 
 

@@ -13,9 +13,10 @@ from incidents import lifecycle, maintenance
 from incidents.enums import Tie
 from incidents.models import Incident
 from postmortems import tasks
-from postmortems.credits import assessing, book, excluding, settling
-from postmortems.credits.case import Case, Outage
-from postmortems.credits.looking import look
+from postmortems.credits import assessing, book
+from postmortems.credits.arithmetic.case import Case, Outage
+from postmortems.credits.assessing.looking import look
+from postmortems.credits.book import excluding, settling
 from postmortems.enums import ExclusionKind
 from postmortems.models import Assessment, ContractMonth, Credit, OutageFacts, Run, Seen, Touch
 from status.enums import Level, Phase

@@ -12,8 +12,8 @@ import pytest
 from django.db import connection, connections
 
 from postmortems import checks
-from postmortems.credits import balances, comparing, stripe_wire
-from postmortems.credits.stripe_wire import Refused, units
+from postmortems.credits.stripe import balances, comparing, stripe_wire
+from postmortems.credits.stripe.stripe_wire import Refused, units
 from postmortems.enums import CreditKind, CreditState, Deed
 from postmortems.models import BalanceEntry, Contract, Credit, Posting
 from tests.postmortems import far_stripe, paid, stage

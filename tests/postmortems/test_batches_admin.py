@@ -15,7 +15,7 @@ from django.urls import reverse
 from pytest_django import Settings
 from time_machine import travel
 
-from postmortems.credits import closing
+from postmortems.credits.batches import closing
 from postmortems.enums import CreditState
 from postmortems.models import Batch, ContractMonth, Credit, Posting
 from tests import scene

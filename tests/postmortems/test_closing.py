@@ -11,9 +11,10 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from postmortems.credits import book, closing
-from postmortems.credits.closing import TooEarly, Total
-from postmortems.credits.moves import NotAllowed
+from postmortems.credits import book
+from postmortems.credits.batches import closing
+from postmortems.credits.batches.closing import TooEarly, Total
+from postmortems.credits.book.moves import NotAllowed
 from postmortems.enums import CreditKind, CreditState, Deed
 from postmortems.models import Batch, ContractMonth, Credit, Posting
 from tests import scene

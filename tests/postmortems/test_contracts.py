@@ -11,9 +11,9 @@ from pytest_django.fixtures import DjangoAssertNumQueries
 
 from notifications.models import Customer
 from notifications.sheets import BadFile
-from postmortems.credits import contract_imports, contracts
-from postmortems.credits.contract_imports import Report, Verdict
-from postmortems.credits.contracts import ContractError, TermDraft
+from postmortems.credits import contracts
+from postmortems.credits.contracts import ContractError, TermDraft, contract_imports
+from postmortems.credits.contracts.contract_imports import Report, Verdict
 from postmortems.models import Contract, ContractMonth, Term
 from status.models import Component
 from tests import scene
@@ -187,7 +187,7 @@ def test_a_contract_is_written_whole_or_not_at_all_and_keeps_no_other_away() -> 
         ("K-1,CU-1,F,2026-01-01,,Pro,1.005,EUR,API,", "EUR has 2 decimal places; “1.005” has more."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1.5,JPY,API,", "JPY has 0 decimal places; “1.5” has more."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1,XXX,API,", "“XXX” is no ISO 4217 currency that anybody is billed in."),
-        ("K-1,CU-1,F,2026-01-01,,Pro,NaN,EUR,API,", "“NaN” is no amount."),
+        ("K-1,CU-1,F,2026-01-01,,Pro,NaN,EUR,API,", "“NaN” is no amount. Write it like 1234.50."),
         ("K-1,CU-1,F,2026-01-01,,Pro,-1,EUR,API,", "A fee is not negative, and not more than anybody is billed."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1,EUR,Fax,", "There is no component “Fax”."),
         (

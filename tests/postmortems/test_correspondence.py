@@ -11,7 +11,7 @@ from django.db import transaction
 from notifications import suppression
 from notifications.enums import Channel, Doubt, Silence
 from notifications.models import Announcement, Brand, Contact, Customer, Delivery
-from postmortems.credits import correspondence, statement_links
+from postmortems.credits.statements import correspondence, statement_links
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Contract, Credit, StatementLink
 from tests import scene

@@ -12,8 +12,9 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from postmortems.credits import book, reconcile
+from postmortems.credits import book
 from postmortems.credits.book import NotAllowed
+from postmortems.credits.checking import reconcile
 from postmortems.models import ContractMonth, Credit, CreditDeed, Posting, RuleVersion
 from tests import scene
 from tests.postmortems import booking, stage

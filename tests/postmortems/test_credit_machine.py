@@ -11,7 +11,8 @@ from django.db import connection
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
-from postmortems.credits import book, reconcile
+from postmortems.credits import book
+from postmortems.credits.checking import reconcile
 from postmortems.enums import STANDING, WAITING, CreditKind, CreditState, Deed
 from postmortems.models import ContractMonth, Credit, CreditDeed, Posting
 from tests import scene

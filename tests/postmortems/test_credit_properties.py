@@ -23,13 +23,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from postmortems.credits import case as case_module
-from postmortems.credits.assess import Assessor, Result, assess, fee
-from postmortems.credits.case import BEGINNING, END, Case, Excluded, Outage, Planned, TermSpan
-from postmortems.credits.felt import Memory
-from postmortems.credits.money import Money, MoneyError, half_up, parse, plain, share_out
-from postmortems.credits.months import SECOND, bounds, following, micros, midnight, moment, month_of
-from postmortems.credits.wording import explain
+from postmortems.credits.arithmetic import case as case_module
+from postmortems.credits.arithmetic.assess import Assessor, Result, assess, fee
+from postmortems.credits.arithmetic.case import BEGINNING, END, Case, Excluded, Outage, Planned, TermSpan
+from postmortems.credits.arithmetic.felt import Memory
+from postmortems.credits.arithmetic.money import Money, MoneyError, half_up, parse, plain, share_out
+from postmortems.credits.arithmetic.months import SECOND, bounds, following, micros, midnight, moment, month_of
+from postmortems.credits.arithmetic.wording import explain
 from tests.postmortems.cases import DAY, HOUR, MINUTE
 from tests.postmortems.model import Model
 from tests.postmortems.worlds import TURNS, World, worlds, zones

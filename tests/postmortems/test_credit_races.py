@@ -12,7 +12,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from postmortems.credits import book, reconcile
+from postmortems.credits import book
+from postmortems.credits.checking import reconcile
 from postmortems.enums import CreditState, Deed
 from postmortems.models import ContractMonth, Credit, CreditDeed, Posting
 from tests import scene

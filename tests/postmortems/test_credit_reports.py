@@ -9,7 +9,8 @@ import pytest
 import time_machine
 from django.test import Client
 
-from postmortems.credits import book, reports
+from postmortems.credits import book
+from postmortems.credits.finance import reports
 from postmortems.enums import Account
 from postmortems.models import Contract, Posting
 from tests.postmortems import console, stage

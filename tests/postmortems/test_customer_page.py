@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from notifications.models import Announcement, Contact, Customer
 from postmortems.admin import statements as screen
-from postmortems.credits import printing, statement_links
+from postmortems.credits.statements import printing, statement_links
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import StatementLink
 from tests import scene

@@ -10,9 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from postmortems.credits import assessing, dryrun, rulebooks
-from postmortems.credits.dryrun import Tally, Whose
-from postmortems.credits.months import bounds, moment
+from postmortems.credits import assessing
+from postmortems.credits.arithmetic.months import bounds, moment
+from postmortems.credits.rules import dryrun, rulebooks
+from postmortems.credits.rules.dryrun import Tally, Whose
 from postmortems.models import Assessment, Contract, ContractMonth, Credit, RulesError, RuleVersion, Run
 from tests import scene
 from tests.postmortems import stage

@@ -10,7 +10,7 @@ from django.test import Client
 from time_machine import travel
 
 from postmortems.credits import assessing
-from postmortems.credits.estimates import Estimate, estimates
+from postmortems.credits.assessing.estimates import Estimate, estimates
 from postmortems.models import ContractMonth, Credit
 from tests import scene
 from tests.postmortems import stage

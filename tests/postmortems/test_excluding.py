@@ -8,7 +8,7 @@ import pytest
 
 from postmortems.credits import assessing
 from postmortems.credits.book import NotAllowed
-from postmortems.credits.excluding import exclude, withdraw
+from postmortems.credits.book.excluding import exclude, withdraw
 from postmortems.enums import ExclusionKind
 from postmortems.models import ContractMonth, Credit, Exclusion
 from tests import scene

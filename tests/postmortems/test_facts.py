@@ -12,10 +12,10 @@ from incidents import lifecycle, maintenance
 from incidents.enums import Tie
 from incidents.models import Incident, Maintenance
 from postmortems.credits import facts
-from postmortems.credits.assess import assess
-from postmortems.credits.case import BEGINNING, END, Case, Outage
-from postmortems.credits.months import bounds, micros, moment
-from postmortems.credits.planned import Told, leads
+from postmortems.credits.arithmetic.assess import assess
+from postmortems.credits.arithmetic.case import BEGINNING, END, Case, Outage
+from postmortems.credits.arithmetic.months import bounds, micros, moment
+from postmortems.credits.facts.planned import Told, leads
 from postmortems.enums import ExclusionKind
 from postmortems.models import Contract, ContractMonth, Exclusion
 from status.enums import Level, Phase

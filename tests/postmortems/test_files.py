@@ -21,9 +21,9 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from time_machine import travel
 
-from postmortems.credits import downloads, files
-from postmortems.credits.files import COLUMNS, Entry, Head
-from postmortems.credits.money import exponent, parse
+from postmortems.credits.arithmetic.money import exponent, parse
+from postmortems.credits.batches import downloads, files
+from postmortems.credits.batches.files import COLUMNS, Entry, Head
 from postmortems.models import Batch
 
 HEAD = Head("CR-2026-0001", date(2026, 10, 1), datetime(2026, 11, 2, 8, 0, 0, 123456, tzinfo=UTC), "fin")

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from postmortems.credits.assess import ALGORITHM, Assessor, assess
-from postmortems.credits.case import Case, digest
+from postmortems.credits.arithmetic.assess import ALGORITHM, Assessor, assess
+from postmortems.credits.arithmetic.case import Case, digest
 from tests.postmortems.golden import make
 
 RUNS = json.loads(gzip.decompress(make.path(1).read_bytes()))

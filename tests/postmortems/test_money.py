@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postmortems.credits.money import Money, MoneyError, exponent, half_up, parse, plain, share_out
+from postmortems.credits.arithmetic.money import Money, MoneyError, exponent, half_up, parse, plain, share_out
 
 
 @pytest.mark.parametrize(("currency", "places"), [("JPY", 0), ("EUR", 2), ("USD", 2), ("KWD", 3), ("XOF", 0)])

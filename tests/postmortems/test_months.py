@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from postmortems.credits.assess import assess
-from postmortems.credits.months import bounds, following, micros, midnight, moment, month_of, preceding
+from postmortems.credits.arithmetic.assess import assess
+from postmortems.credits.arithmetic.months import bounds, following, micros, midnight, moment, month_of, preceding
 from tests.postmortems.cases import HOUR, case, outage
 
 

@@ -11,7 +11,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from config.counts import counts
-from postmortems.credits import book, lights, overview, reconcile
+from postmortems.credits import book
+from postmortems.credits.checking import lights, reconcile
+from postmortems.credits.finance import overview
 from postmortems.enums import RunKind
 from postmortems.models import Batch, Contract, ContractMonth, Posting, Run
 from tests.postmortems import console, stage

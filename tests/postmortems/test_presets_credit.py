@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from incidents import policies
 from incidents.models import Policy
-from postmortems.credits import presets, rulebooks, rulewords
+from postmortems.credits.rules import presets, rulebooks, rulewords
 from postmortems.models import Batch, RuleBook, RuleVersion
 from tests.postmortems import stage
 from tests.scene import NIGHT

@@ -14,8 +14,9 @@ import time_machine
 from django.core.management import call_command
 from django.db import connection
 
-from postmortems.credits import book, reconcile
-from postmortems.credits.reconcile import RULES, Report
+from postmortems.credits import book
+from postmortems.credits.checking import reconcile
+from postmortems.credits.checking.reconcile import RULES, Report
 from postmortems.enums import STANDING, CreditState, RunKind
 from postmortems.models import Batch, ContractMonth, Credit, CreditDeed, Posting, Run
 from tests import scene

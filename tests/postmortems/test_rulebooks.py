@@ -9,8 +9,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries
 
-from postmortems.credits import rulebooks, rulewords
-from postmortems.credits.rulechecks import Finding, Rung, findings
+from postmortems.credits.rules import rulebooks, rulewords
+from postmortems.credits.rules.rulechecks import Finding, Rung, findings
 from postmortems.enums import Measure, RuleStanding
 from postmortems.models import Batch, ContractMonth, RuleBook, RulesError, RuleVersion, Tier
 from tests import scene

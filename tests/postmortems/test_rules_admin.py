@@ -15,7 +15,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from notifications import bell
-from postmortems.credits import dryrun, rulebooks, rulewords
+from postmortems.credits.rules import dryrun, rulebooks, rulewords
 from postmortems.enums import RuleStanding
 from postmortems.models import RuleBook, RuleVersion, Run
 from tests.postmortems import stage

@@ -12,10 +12,9 @@ import pytest
 from pypdf import PdfReader
 
 from notifications.models import Customer
-from postmortems.credits import printing
-from postmortems.credits.assess import assess
-from postmortems.credits.case import TierRule
-from postmortems.credits.statements import Statement, statement
+from postmortems.credits.arithmetic.assess import assess
+from postmortems.credits.arithmetic.case import TierRule
+from postmortems.credits.statements import Statement, printing, statement
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Contract
 from tests import scene

@@ -13,8 +13,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from config.celery import app
 from postmortems import tasks
-from postmortems.credits import closing, telling
-from postmortems.credits.moves import NotAllowed
+from postmortems.credits.batches import closing, telling
+from postmortems.credits.book.moves import NotAllowed
 from postmortems.models import Batch
 from tests import scene
 from tests.notifications.receiver import Heard, Receiver, reset, say

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from postmortems.credits import assess as arithmetic
-from postmortems.credits import assessing, facts, felt, lights, recheck, spans, twin
-from postmortems.credits.case import Case
-from postmortems.credits.months import micros, midnight
+from postmortems.credits import assessing, facts
+from postmortems.credits.arithmetic import assess as arithmetic
+from postmortems.credits.arithmetic import felt, spans
+from postmortems.credits.arithmetic.case import Case
+from postmortems.credits.arithmetic.months import micros, midnight
+from postmortems.credits.checking import lights, recheck, twin
 from postmortems.enums import RunKind
 from postmortems.models import ContractMonth, RuleVersion, Run
 from tests import scene

@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from postmortems.credits.assess import assess
-from postmortems.credits.case import BEGINNING, END, Case, Excluded, Planned, Rules, TierRule
-from postmortems.credits.months import SECOND
-from postmortems.credits.wording import duration, exactly, explain, percent, uptime_percent
+from postmortems.credits.arithmetic.assess import assess
+from postmortems.credits.arithmetic.case import BEGINNING, END, Case, Excluded, Planned, Rules, TierRule
+from postmortems.credits.arithmetic.months import SECOND
+from postmortems.credits.arithmetic.wording import duration, exactly, explain, percent, uptime_percent
 from tests.postmortems.cases import API, DAY, HOUR, MINUTE, B, case, outage, term
 
 UPTIME = (TierRule(2, "P1", 99_950, 1_000), TierRule(2, "P1", 99_000, 6_000))

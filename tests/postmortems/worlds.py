@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 from hypothesis import strategies as st
 
-from postmortems.credits.case import (
+from postmortems.credits.arithmetic.case import (
     BEGINNING,
     END,
     Case,
@@ -25,7 +25,7 @@ from postmortems.credits.case import (
     TermSpan,
     TierRule,
 )
-from postmortems.credits.months import SECOND, bounds, following, midnight, preceding
+from postmortems.credits.arithmetic.months import SECOND, bounds, following, midnight, preceding
 from tests.postmortems.cases import DAY, HOUR, MINUTE, B
 
 #: Months in which clocks change: days and midnights that are skipped or come twice, offsets of half and quarter hours.

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from postmortems.credits.reconcile import RULES, Report, check
+from postmortems.credits.checking.reconcile import RULES, Report, check
 
 
 class Command(BaseCommand):

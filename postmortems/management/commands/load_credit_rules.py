@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from postmortems.credits import presets
+from postmortems.credits.rules import presets
 
 
 class Command(BaseCommand):

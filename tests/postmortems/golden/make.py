@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from postmortems.credits.assess import ALGORITHM, assess
-from postmortems.credits.case import Case, digest
-from postmortems.credits.wording import explain
+from postmortems.credits.arithmetic.assess import ALGORITHM, assess
+from postmortems.credits.arithmetic.case import Case, digest
+from postmortems.credits.arithmetic.wording import explain
 from tests.postmortems.worlds import ALL, world
 
 FOLDER = Path(__file__).parent
