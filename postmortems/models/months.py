@@ -102,8 +102,9 @@ class Touch(models.Model):
 class Assessment(AppendOnly):
     """What a month came to, with everything it was computed from: it can be recomputed for ever.
 
-    ``inputs`` is ``credits.arithmetic.case.Case`` as JSON without its outages, which are ``facts`` (ids of OutageFacts);
-    ``content`` is ``credits.arithmetic.results.Result`` as JSON, with the arithmetic in words; ``digest`` is of both.
+    ``inputs`` is ``credits.arithmetic.case.Case`` as JSON without its outages, which are ``facts`` (ids of
+    OutageFacts); ``content`` is ``credits.arithmetic.results.Result`` as JSON, with the arithmetic in words;
+    ``digest`` is of both.
     """
 
     contract_month = models.ForeignKey(ContractMonth, models.PROTECT, related_name="assessments")
