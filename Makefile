@@ -32,9 +32,10 @@ demo: setup ## Run the product with a demo organisation: make demo PORT=8000
 test: setup ## The whole suite on SQLite; needs no services
 	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 --dist worksteal -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
 
+# The drills wait most of their time, so two of them go at once.
 test-services: setup ## All of it that asks a database, on PostgreSQL and Redis, with real worker processes and the drills
 	@$(PY) -m tests.services $(PYTEST) -n 2 --dist worksteal -m "$(QUIET) and not once" --junitxml=$(RESULTS)/postgresql.xml $(ARGS); suite=$$?; \
-	$(PY) -m tests.services $(PYTEST) -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
+	$(PY) -m tests.services $(PYTEST) -n 2 --dist load -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
 
 # Two runs: the driver of the flows keeps an event loop in its thread, where Django opens no database.
 browser: setup ## The flow test, and the page read closely, in a real headless Chromium
@@ -44,9 +45,10 @@ browser: setup ## The flow test, and the page read closely, in a real headless C
 drills: setup ## Break things on purpose and count what was lost; one line per drill
 	@$(PY) -m tests.services $(PY) -m tests.drills $(ARGS)
 
-properties: setup ## Thousands of random contracts whose credits keep every rule, and of nights after which all must agree
+properties: setup ## Thousands of random contracts, nights and finance years after which all books must agree; a million months, two ways
 	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=arithmetic tests/postmortems/test_credit_properties.py $(ARGS)
-	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=properties tests/incidents/test_lifecycle_properties.py $(ARGS)
+	@DATABASE_URL= REDIS_URL= $(PYTEST) --hypothesis-profile=properties tests/incidents/test_lifecycle_properties.py tests/postmortems/test_credit_machine.py $(ARGS)
+	@MONTHS_AT_RANDOM=1000000 $(PY) -m tests.services $(PYTEST) -m services tests/postmortems/test_twin.py $(ARGS)
 
 bench: setup ## Measure page and fan-out beside their references; one line per figure
 	@$(PY) -m tests.services $(PY) -m tests.bench $(ARGS)
