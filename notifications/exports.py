@@ -41,11 +41,22 @@ def stream(people: SubscriberQuerySet, *, bom: bool, most: int | None = None) ->
         yield BOM
     found = people.filter(erased_at__isnull=True).select_related("customer").prefetch_related("topics").order_by("pk")
     rows = (_row(subscriber) for subscriber in found[:most].iterator(chunk_size=CHUNK))
-    yield from _written([COLUMNS])
-    yield from _written(rows)
+    yield from written([COLUMNS])
+    yield from written(rows)
 
 
-def _written(rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
+def as_file(name: str, at: datetime) -> dict[str, str]:
+    """Headers of a CSV file to be kept, named by what it holds and when it was made."""
+    return {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": f'attachment; filename="{name}-{at:%Y%m%d-%H%M%S}.csv"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def written(rows: Iterable[Iterable[str]]) -> Iterator[bytes]:
+    """Lines of a CSV file, one by one, each cell harmless. A negative number in it would be marked: write it apart."""
     writer = csv.writer(_Echo(), lineterminator="\r\n")
     for row in rows:
         # The writer returns what its file's write() does.

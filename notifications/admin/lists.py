@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
@@ -141,16 +141,7 @@ def _hand_out(request: HttpRequest) -> HttpResponseBase:
         )
     _log(request, CHANGE, "Export", f"Exported {rows} subscribers ({who}).")
     lines = exports.stream(people, bom="bom" in request.POST, most=most)
-    return StreamingHttpResponse(lines, headers=_file(at))
-
-
-def _file(at: datetime) -> dict[str, str]:
-    return {
-        "Content-Type": "text/csv; charset=utf-8",
-        "Content-Disposition": f'attachment; filename="subscribers-{at:%Y%m%d-%H%M%S}.csv"',
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return StreamingHttpResponse(lines, headers=exports.as_file("subscribers", at))
 
 
 def _log(request: HttpRequest, flag: int, what: str, words: str) -> None:

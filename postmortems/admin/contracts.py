@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO, cast
@@ -22,9 +21,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
 from unfold.decorators import action, display
 
-from notifications import sheets, waiting
+from notifications import exports, sheets, waiting
 from notifications.admin.pasts import PastsAdmin
-from notifications.exports import BOM, harmless
 from postmortems.credits import contracts
 from postmortems.credits.arithmetic.money import plain
 from postmortems.credits.contracts import ContractError, contract_imports
@@ -147,13 +145,8 @@ class ContractAdmin(PastsAdmin, ModelAdmin):
 
     @action(description="Export", icon="download", permissions=["export"], url_path="export")
     def export_contracts(self, request: HttpRequest) -> HttpResponseBase:
-        headers = {
-            "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": f'attachment; filename="contracts-{timezone.now():%Y%m%d-%H%M%S}.csv"',
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return StreamingHttpResponse(export(Contract.objects.all()), headers=headers)
+        lines = export(Contract.objects.all())
+        return StreamingHttpResponse(lines, headers=exports.as_file("contracts", timezone.now()))
 
 
 def _now(contract: Contract) -> Term | None:
@@ -169,38 +162,33 @@ def _now(contract: Contract) -> Term | None:
     )
 
 
-class _Echo:
-    """A file for the CSV writer that hands each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
 def export(rows: QuerySet[Contract]) -> Iterator[bytes]:
     """All terms as the import reads them, one line each, in constant memory (S23)."""
-    writer = csv.writer(_Echo())
-    yield BOM + writer.writerow(COLUMNS).encode()
+    yield exports.BOM
+    yield from exports.written([COLUMNS])
     terms = Prefetch("terms", Term.objects.order_by("starts_on").prefetch_related("components"))
     full = rows.select_related("customer", "policy", "own_rules").prefetch_related(terms).order_by("pk")
     for contract in full.iterator(chunk_size=500):
-        for term in contract.terms.all():
-            yield writer.writerow(_cells(contract, term)).encode()
+        yield from exports.written(_cells(contract, term) for term in contract.terms.all())
 
 
 def _cells(contract: Contract, term: Term) -> list[str]:
     used = "*" if term.uses_everything else ";".join(component.name for component in term.components.all())
-    texts = [
-        contract.customer.name, str(term.last_day or ""), term.plan, used, contract.policy.slug,
-        contract.own_rules.name if contract.own_rules else "", contract.zone, str(contract.billing_day),
-        contract.billing_account,
-    ]  # fmt: skip
     return [
-        harmless(contract.reference),
-        harmless(contract.customer.reference),
+        contract.reference,
+        contract.customer.reference,
         str(term.starts_on),
         plain(term.fee_minor, contract.currency),
         contract.currency,
-        *(harmless(text) for text in texts),
+        contract.customer.name,
+        str(term.last_day or ""),
+        term.plan,
+        used,
+        contract.policy.slug,
+        contract.own_rules.name if contract.own_rules else "",
+        contract.zone,
+        str(contract.billing_day),
+        contract.billing_account,
     ]
 
 
