@@ -61,10 +61,13 @@ def test_each_line_says_why_it_waits_and_who_may_not(client: Client, acme: Contr
     assert {row.contract_month.contract.reference: (row.why.words, row.why.barred) for row in rows} == {
         "C-1": (
             "Approves by itself in 3 h unless somebody stops it.",
-            f"You resolved {incident.reference}: somebody else has to approve.",
+            f"You resolved {incident.reference}, which it is for: somebody else has to approve it.",
         ),
         "C-2": ("Above 1,000 JPY: needs a second person.", ""),
-        "C-3": ("A person approves it.", "You asked for its assessment: somebody else has to approve."),
+        "C-3": (
+            "A person approves it.",
+            "You asked for the assessment that it comes from: somebody else has to approve it.",
+        ),
     }
 
 
@@ -304,7 +307,7 @@ def test_the_page_offers_what_this_person_may_do_and_says_why_not(client: Client
     }
     assert offered == {
         free.pk: (["approve", "return", "stop"], ""),
-        own.pk: (["return"], "You asked for its assessment: somebody else has to approve."),
+        own.pk: (["return"], "You asked for the assessment that it comes from: somebody else has to approve it."),
     }
     console.sit(client, "reader", "view_credit")
     page = client.get(page_of(free))
@@ -401,7 +404,7 @@ def test_r1308_a_reversal_is_another_credit_that_two_others_approve(client: Clie
     assert (made.amount_minor, made.needs_second, made.reverses, made.proposed_by) == (-5_000, True, credit, me)
     again = client.post(url, {"reason": "Paid by hand."})
     assert again.context["form"].non_field_errors() == ["Its reversal waits for approval already."]
-    assert client.get(page_of(made)).context["why"].barred == "You proposed it: somebody else has to approve."
+    assert client.get(page_of(made)).context["why"].barred == "You proposed it: somebody else has to approve it."
 
 
 # --- a contract's month ----------------------------------------------------------------

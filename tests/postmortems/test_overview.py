@@ -106,7 +106,8 @@ def test_what_waits_comes_oldest_first_with_the_buttons_of_this_person(client: C
             for one in page.context["waiting"]] == [
         (old.pk, "Approves by itself in 3 h unless somebody stops it.", "",
          ["Approve", "Return", "Stop the holding time"]),
-        (own.pk, "A person approves it.", "You asked for its assessment: somebody else has to approve.", ["Return"]),
+        (own.pk, "A person approves it.",
+         "You asked for the assessment that it comes from: somebody else has to approve it.", ["Return"]),
     ]  # fmt: skip
     assert (page.context["number"], page.context["totals"]) == (2, ["57.00 EUR"])
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
 
 from postmortems.credits import book
 from postmortems.credits.book import due
+from postmortems.credits.book.settling import LONG_AGO
+from postmortems.credits.finance import why
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import ContractMonth, Credit
 from tests import scene
-from tests.postmortems import booking
+from tests.postmortems import booking, stage
 from tests.postmortems.booking import AT
 
 #: Comes to, stands, decided, runs → what is asked for.
@@ -123,3 +126,20 @@ def test_r903_many_months_are_settled_in_as_many_queries_as_few(django_assert_nu
             found.append((month, credit.assessment))
         with django_assert_num_queries(11):  # type: ignore[operator]  # a fixture
             assert len(book.settle(found, at=AT)) == number
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("after", "waits"),
+    [
+        (LONG_AGO, "Approves by itself in 24 h unless somebody stops it."),
+        (LONG_AGO + booking.MINUTE, "Its month ended more than 62 days before: a person decides."),
+    ],
+)
+def test_r905_what_is_for_a_month_of_long_ago_waits_for_a_person(after: timedelta, waits: str) -> None:
+    """The first import of contracts, and rules that hold since ever, find years of old incidents at once."""
+    month, rules, fay = booking.month(), stage.rules(hold_hours=24), scene.operator("fay")
+    at = month.ends_at + after
+    [credit] = booking.assess(month, 100, rules=rules, at=at)
+    assert why.of([credit], by=fay, at=at)[credit.pk].words == waits
+    assert book.release(at + 2 * stage.DAY) == (after <= LONG_AGO)

@@ -190,16 +190,7 @@ class _Judge:
         return "" if credit.state in WAITING else _settled(credit, self.newer)
 
     def _person(self, credit: Credit) -> str:
-        me = self.by.pk
-        if credit.proposed_by_id == me:
-            return "You proposed it: somebody else has to approve it."
-        if credit.assessment and credit.assessment.asked_by_id == me:
-            return "You asked for the assessment that it comes from: somebody else has to approve it."
-        if references := self.resolved.get(credit.assessment_id or 0):
-            return f"You resolved {', '.join(references)}, which it is for: somebody else has to approve it."
-        if credit.first_by_id == me:
-            return "You approved it already: it needs a second person."
-        return ""
+        return barred(credit, self.by, self.resolved.get(credit.assessment_id or 0, ()))
 
     def _amount(self, credit: Credit) -> str:
         month, stands = credit.contract_month, self.balances[credit.contract_month_id]
@@ -217,6 +208,19 @@ class _Judge:
                 f"With it the month would come to {together}, above its cap of {Money(limit.minor, credit.currency)}."
             )
         return ""
+
+
+def barred(credit: Credit, by: User, resolved: Sequence[str]) -> str:
+    """Why it takes somebody else to approve it; "": it does not. ``resolved``: those of its incidents that ``by`` did."""
+    if credit.proposed_by_id == by.pk:
+        return "You proposed it: somebody else has to approve it."
+    if credit.assessment and credit.assessment.asked_by_id == by.pk:
+        return "You asked for the assessment that it comes from: somebody else has to approve it."
+    if resolved:
+        return f"You resolved {', '.join(resolved)}, which it is for: somebody else has to approve it."
+    if credit.first_by_id == by.pk:
+        return "You approved it already: it needs a second person."
+    return ""
 
 
 def _resolved(credits: Sequence[Credit], by: User) -> dict[int, list[str]]:

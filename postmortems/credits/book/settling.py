@@ -19,6 +19,9 @@ from postmortems.models import Assessment, Batch, ContractMonth, Credit, CreditD
 
 from .moves import FOLLOWING, Balance, balances, move, record
 
+#: What is proposed for a month that ended longer ago waits for a person: contracts that are imported, and rules put
+#: in force since ever, find years of old incidents at once.
+LONG_AGO = timedelta(days=62)
 Found = tuple[ContractMonth, Assessment]
 
 
@@ -77,7 +80,7 @@ def _propose(
         # Late facts about a closed month, too, are corrections; months are closed in order.
         late = bool(sums[month.pk].standing) or (closed is not None and month.month <= closed)
         second = needs_second(amount, month.contract.currency, version)
-        waits = None if second or month.pk in stopped else _holds_until(version, at)
+        waits = None if second or month.pk in stopped or is_long_ago(month, at) else _holds_until(version, at)
         credits.append(
             Credit(
                 contract_month=month,
@@ -140,6 +143,11 @@ def needs_second(amount: int, currency: str, rules: RuleVersion | None) -> bool:
 def _minor(limit: Decimal, currency: str) -> Decimal:
     """A limit in minor units; not a whole number where the currency has fewer places than the limit."""
     return limit.scaleb(exponent(currency))
+
+
+def is_long_ago(month: ContractMonth, proposed_at: datetime) -> bool:
+    """Whether what is proposed then for this month is for a person, whatever the rules say."""
+    return proposed_at - month.ends_at > LONG_AGO
 
 
 def _holds_until(rules: RuleVersion | None, at: datetime) -> datetime | None:

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from incidents.enums import Verb
 from incidents.models import TimelineEntry
 from postmortems.credits.arithmetic.money import Money, MoneyError, parse
+from postmortems.credits.book import approving, settling
 from postmortems.enums import WAITING, CreditKind, CreditState
 from postmortems.models import Credit, Touch
 
@@ -63,6 +64,8 @@ def words(credit: Credit, at: datetime) -> str:
     if credit.needs_second:
         return _needs_two(credit)
     if credit.holds_until is None:
+        if _is_long_ago(credit):
+            return f"Its month ended more than {settling.LONG_AGO.days} days before: a person decides."
         return "Raises what was approved: a person decides." if _raises(credit) else "A person approves it."
     if credit.holds_until <= at:
         return "Approves by itself any moment now."
@@ -89,22 +92,24 @@ def _raises(credit: Credit) -> bool:
     return credit.kind == CreditKind.CORRECTION and credit.amount_minor > 0
 
 
+def _is_long_ago(credit: Credit) -> bool:
+    """Its rules have a holding time, and it has none: its month was over for too long."""
+    rules = credit.assessment.rules if credit.assessment else None
+    return (
+        rules is not None
+        and rules.hold_hours is not None
+        and settling.is_long_ago(credit.contract_month, credit.proposed_at)
+    )
+
+
 def barred(credit: Credit, by: User, resolved: dict[str, set[int]]) -> str:
     """Why ``by`` may not approve it; "" where they may."""
     if credit.state not in WAITING:
         return f"It is {credit.get_state_display().lower()}: nothing waits."
     if not by.has_perm(APPROVE):
         return "Approving takes a right that you do not have."
-    mine = [reference for reference in incidents_of(credit) if by.pk in resolved.get(reference, ())]
-    if mine:
-        return f"You resolved {', '.join(mine)}: somebody else has to approve."
-    if credit.assessment and credit.assessment.asked_by_id == by.pk:
-        return "You asked for its assessment: somebody else has to approve."
-    if credit.proposed_by_id == by.pk:
-        return "You proposed it: somebody else has to approve."
-    if credit.first_by_id == by.pk:
-        return "You approved it already: a second person has to."
-    return ""
+    mine = sorted(reference for reference in incidents_of(credit) if by.pk in resolved.get(reference, ()))
+    return approving.barred(credit, by, mine)
 
 
 def barred_ids(by: User) -> list[int]:
