@@ -19,6 +19,7 @@ from postmortems.admin import acts, places
 from postmortems.credits.arithmetic.case import Outage
 from postmortems.credits.arithmetic.months import moment
 from postmortems.credits.finance import why
+from postmortems.credits.stripe.troubles import is_refused
 from postmortems.enums import STANDING, Account, CreditKind
 from postmortems.models import Assessment, ContractMonth, Credit, OutageFacts, Posting
 
@@ -92,6 +93,7 @@ def of(credit: Credit, *, by: User, at: datetime) -> dict[str, Any]:
         "others": others(month, credit.pk),
         "month_url": places.month_url(month.pk),
         "statement_url": statement_url(month),
+        "refused_for_good": is_refused(credit),
         "batch_url": places.there("admin:postmortems_batch_change", credit.batch_id) if credit.batch_id else "",
         **history(month, by=by),
     }

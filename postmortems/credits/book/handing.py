@@ -8,10 +8,16 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from postmortems.credits.stripe.stripe_wire import is_on
+from postmortems.credits.stripe.troubles import theirs
 from postmortems.enums import CreditState, Deed
 from postmortems.models import Batch, Credit
 
 from .moves import NotAllowed, Outcome, held, move
+
+AT_STRIPE = (
+    "Stripe takes it by itself and it is marked then. By hand only what Stripe refused for good is marked as applied."
+)
 
 
 @transaction.atomic
@@ -32,10 +38,17 @@ def export(credits: Iterable[Credit], batch: Batch, *, by: User | None, at: date
 
 @transaction.atomic
 def apply(ids: Iterable[int], *, invoice: str, by: User | None, at: datetime) -> Outcome:
-    """Write down which invoice, or balance transaction, took each. Saying the same again changes nothing."""
+    """Write down which invoice, or balance transaction, took each. Saying the same again changes nothing.
+
+    ``by`` None: Stripe said so. Nobody else marks what Stripe takes by itself: the customer would have it twice.
+    """
     outcome, fresh = Outcome(), []
-    for credit in held(ids):
-        if credit.state == CreditState.EXPORTED:
+    credits = held(ids)
+    at_stripe = _kept_for_stripe(credits) if by else set()
+    for credit in credits:
+        if credit.state == CreditState.EXPORTED and credit.pk in at_stripe:
+            outcome.refused.append((credit, AT_STRIPE))
+        elif credit.state == CreditState.EXPORTED:
             fresh.append(credit)
         elif credit.state == CreditState.APPLIED and credit.invoice == invoice:
             outcome.done.append(credit)
@@ -46,3 +59,12 @@ def apply(ids: Iterable[int], *, invoice: str, by: User | None, at: datetime) ->
     move(fresh, CreditState.APPLIED, deed=Deed.APPLIED, by=by, at=at, invoice=invoice, applied_at=at)
     outcome.done += fresh
     return outcome
+
+
+def _kept_for_stripe(credits: Iterable[Credit]) -> set[int]:
+    """Ids of what Stripe takes. Two queries; whoever takes one to Stripe meanwhile has to wait, or passes it by."""
+    ids = [credit.pk for credit in credits if credit.state == CreditState.EXPORTED]
+    if not ids or not is_on():
+        return set()
+    list(Credit.objects.filter(pk__in=ids).select_for_update().order_by("pk").values_list("pk"))
+    return theirs(ids)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from postmortems.credits.finance import overview
+from postmortems.credits.stripe.troubles import Troubles, troubles
 from postmortems.enums import RunKind
 from postmortems.models import Run
 
@@ -18,6 +20,8 @@ LONG_AGO = timedelta(hours=1)
 _APART = "stale"
 #: So many rows of a finding are named here.
 NAMED = 3
+#: So many differences from Stripe's books are named.
+FINDINGS = 5
 #: A second opinion is made every night.
 UNASKED = timedelta(hours=36)
 
@@ -38,7 +42,15 @@ def standing(at: datetime) -> list[Light]:
 
 
 def kept(at: datetime) -> Light:
-    """The last answer about the books, without asking anew; for pages that are opened all the time. One query."""
+    """The worst of them, without looking at the books anew; for pages that are opened all the time. Eight queries."""
+    books = _kept_books(at)
+    found = [light for light in (books, _current(at), _second_opinion(at), _stripe()) if light]
+    worst = (light for level in ("red", "yellow") for light in found if light.level == level)
+    return next(worst, books)
+
+
+def _kept_books(at: datetime) -> Light:
+    """The last answer about the books. One query."""
     run = Run.objects.filter(kind=RunKind.LEDGER, finished_at__isnull=False).first()
     if run is None or run.finished_at is None:
         return Light("Books not looked at yet", "grey", "The worker does so every few minutes.")
@@ -105,9 +117,25 @@ def _told(result: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _stripe() -> Light | None:
-    """What Stripe refused; nothing where it never did. Two queries."""
-    number, newest = overview.stripe_errors()
-    if not number:
+    """What keeps credits from Stripe, and where its books differ; nothing where all is well. Stripe is not asked."""
+    found = troubles()
+    if not found:
         return None
-    found = tuple(f"{credit.key}: {credit.stripe_error}" for credit in newest)
-    return Light("Stripe", "red", f"{number:,} credit{'s are' if number > 1 else ' is'} not at Stripe.", found)
+    words = " ".join(_stripe_words(found))
+    told = (
+        *([f"Nothing is posted to Stripe: {found.stopped}"] if found.stopped else ()),
+        *(f"{credit.key}: {credit.stripe_error}" for credit in found.refused),
+        *found.findings[:FINDINGS],
+    )
+    return Light("Stripe", "red" if found.stopped or found.number or found.findings else "yellow", words, told)
+
+
+def _stripe_words(found: Troubles) -> Iterator[str]:
+    if found.number:
+        yield f"{found.number:,} credit{'s were' if found.number > 1 else ' was'} refused by Stripe."
+    if found.late:
+        yield f"{found.late:,} could not be posted yet and {'are' if found.late > 1 else 'is'} tried again by itself."
+    if number := len(found.findings):
+        yield f"Stripe’s books and ours differ in {number:,} place{'s' if number > 1 else ''}."
+    if found.stopped:
+        yield "Stripe does not take our key."

@@ -164,13 +164,6 @@ def last_recheck() -> Run | None:
     return Run.objects.filter(kind=RunKind.RECHECK, finished_at__isnull=False).first()
 
 
-def stripe_errors() -> tuple[int, list[Credit]]:
-    """How many credits Stripe refused, and the newest of them. Two queries."""
-    rows = Credit.objects.filter(state=CreditState.EXPORTED).exclude(stripe_error="")
-    newest = rows.select_related("contract_month__contract").order_by("-stripe_tried_at")[:5]
-    return rows.count(), list(newest)
-
-
 def stale() -> tuple[int, datetime | None]:
     """How many contract months wait to be assessed again, and since when the oldest does. One query."""
     found = ContractMonth.objects.filter(stale_since__isnull=False).aggregate(n=Count("pk"), since=Min("stale_since"))

@@ -27,6 +27,7 @@ from postmortems.enums import CreditKind, CreditState, Deed
 from postmortems.models import BalanceEntry, Credit, CreditDeed, StripeState
 
 from .stripe_wire import MARK, Booked, KeyRefused, Later, Refused, create, find, fingerprint, is_on, units
+from .troubles import ACCOUNT
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,6 @@ KEY_PAUSE = timedelta(minutes=15)
 CHUNK = 500
 #: What Stripe lets a description be.
 LONGEST_DESCRIPTION = 350
-ACCOUNT = "cus_"
 
 _WORDS = {
     CreditKind.ASSESSED: "Service credit",
@@ -198,7 +198,9 @@ def _claim(at: datetime) -> list[BalanceEntry]:
     due = BalanceEntry.objects.filter(
         ~Exists(older), done_at=None, refused_at=None, next_at__lte=at, credit__state=CreditState.EXPORTED
     )
-    found = list(due.order_by("pk").select_for_update(skip_locked=True, of=("self",))[:HANDS])
+    # Credits, too: one that somebody marks as applied right now is passed by.
+    due = due.select_related("credit")
+    found = list(due.order_by("pk").select_for_update(skip_locked=True, of=("self", "credit"))[:HANDS])
     # SQLite knows no row locks: whoever changes the row first has it.
     claimed = [
         entry
