@@ -106,6 +106,21 @@ def test_what_months_are_counted_in_stays_once_one_was_assessed() -> None:
     }
 
 
+def test_r905_a_reference_may_be_corrected_until_credits_are_named_by_it() -> None:
+    """Keys of postings and of entries at Stripe are made of it."""
+    api = scene.component("API")
+    made = contracts.save(unsaved(), [draft(api)], by=None, at=scene.NIGHT)
+    made.reference = "C-1a"
+    contracts.save(made, [draft(api)], by=None, at=scene.NIGHT)
+    assert Contract.objects.get().reference == "C-1a"
+    ContractMonth.objects.create(
+        contract=made, month=stage.OCTOBER, starts_at=scene.NIGHT, ends_at=scene.NIGHT + stage.DAY
+    )
+    made.reference = "C-1b"
+    with pytest.raises(ContractError, match="its reference stays"):
+        contracts.save(made, [draft(api)], by=None, at=scene.NIGHT)
+
+
 def test_only_months_in_which_it_makes_a_difference_become_stale() -> None:
     api = scene.component("API")
     terms = [draft(api, last_day=date(2026, 9, 30)), draft(api, starts_on=date(2026, 10, 1))]

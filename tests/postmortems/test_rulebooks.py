@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from postmortems.credits.rules import rulebooks, rulewords
@@ -243,6 +245,16 @@ def test_put_in_force_says_who_and_is_once(django_assert_max_num_queries: Django
     assert (version.standing, version.applies_from, version.in_force_by, version.in_force_at) == (
         RuleStanding.IN_FORCE, date(2026, 12, 1), ann, AT,
     )  # fmt: skip
+
+
+@db
+def test_r1308_no_month_is_closed_while_rules_are_put_in_force() -> None:
+    """What ``closing.close`` locks is locked before closed months are asked for."""
+    version = draft()
+    with CaptureQueriesContext(connection) as asked:
+        rulebooks.put_in_force(version, applies_from=date(2026, 12, 1), by=None, at=AT)
+    tables = [re.findall(r'FROM "postmortems_(batch\w*)"', query["sql"]) for query in asked]
+    assert [table for found in tables for table in found][-2:] == ["batchnumber", "batch"]
 
 
 @db

@@ -18,11 +18,20 @@ from postmortems.credits import book
 from postmortems.credits.arithmetic.money import Money
 from postmortems.credits.arithmetic.months import bounds, first, following, moment, preceding
 from postmortems.credits.book.moves import NotAllowed, lock
+from postmortems.credits.checking import recheck, twin
 from postmortems.enums import WAITING, CreditState
 from postmortems.models import Assessment, Batch, BatchNumber, Contract, ContractMonth, Credit
 
 from . import files, telling
 from .files import Entry, Head
+
+#: So many differences are named.
+NAMED = 5
+IN_DOUBT = "A second computation of the month comes to something else: look before it is closed."
+
+
+class Doubtful(NotAllowed):
+    """The second opinion differs, and nobody said that the month is closed all the same."""
 
 
 class TooEarly(NotAllowed):
@@ -52,7 +61,8 @@ class Preview:
 
     ``late``: how many of ``count`` are of earlier months. ``waiting``, ``stale``, ``running``: credits that wait for
     a person, contract months whose assessment is out of date, and those that an open incident touches: they are left
-    for the next batch. ``batch``: it is closed already.
+    for the next batch. ``differing``: where the second opinion comes to something else, in sentences. ``batch``: it is
+    closed already.
     """
 
     month: date
@@ -65,11 +75,12 @@ class Preview:
     running: int
     refused: str
     batch: Batch | None
+    differing: tuple[str, ...] = ()
 
     @property
     def is_incomplete(self) -> bool:
-        """Something of this month or earlier would not go along."""
-        return bool(self.waiting or self.stale or self.running)
+        """Something of this month or earlier would not go along, or the month is in doubt."""
+        return bool(self.waiting or self.stale or self.running or self.differing)
 
     @property
     def negative(self) -> list[Total]:
@@ -78,7 +89,7 @@ class Preview:
 
 
 def preview(month: date, *, at: datetime) -> Preview:
-    """What ``close`` would do at ``at``. Nine queries at most, whatever the data."""
+    """What ``close`` would do at ``at``. Nine queries at most, whatever the data, beside the second opinion's."""
     month = first(month)
     ready = _ready(month)
     waiting = Credit.objects.filter(state__in=WAITING, contract_month__month__lte=month)
@@ -87,6 +98,7 @@ def preview(month: date, *, at: datetime) -> Preview:
     )
     totals = _sums(ready)
     batch = Batch.objects.light().filter(month=month).first()
+    refused = "" if batch else _refusal(month, at)
     return Preview(
         month=month,
         count=sum(one.number for one in totals),
@@ -96,19 +108,39 @@ def preview(month: date, *, at: datetime) -> Preview:
         waiting_totals=_sums(waiting),
         stale=so_far["stale"],
         running=so_far["running"],
-        refused="" if batch else _refusal(month, at),
+        refused=refused,
         batch=batch,
+        differing=() if batch or refused else _differing(month, at),
     )
 
 
-@transaction.atomic
-def close(month: date, *, by: User | None, at: datetime) -> Batch:
+def close(month: date, *, by: User | None, at: datetime, sure: bool = False) -> Batch:
     """Make the batch of a month, and export what is in it. A month that is closed already answers its batch.
 
-    Raises TooEarly where the month is not over in every contract's zone, NotAllowed where a later one is closed.
+    Raises TooEarly where the month is not over in every contract's zone, NotAllowed where a later one is closed, and
+    Doubtful where the second opinion differs and nobody is ``sure``.
     """
     month = first(month)
-    number = _held_number()
+    if not sure and not Batch.objects.filter(month=month).exists():
+        refuse(month, at=at)
+        if differing := _differing(month, at):
+            raise Doubtful(f"{IN_DOUBT} {' '.join(differing)}")
+    return _close(month, by=by, at=at)
+
+
+def _differing(month: date, at: datetime) -> tuple[str, ...]:
+    """Where the second opinion comes to something else now; nothing where there is none (SQLite)."""
+    try:
+        found = recheck.differences(month, at=at)
+    except twin.Unavailable:
+        return ()
+    more = (f"And {len(found) - NAMED:,} more.",) if len(found) > NAMED else ()
+    return (*(str(one) for one in found[:NAMED]), *more)
+
+
+@transaction.atomic
+def _close(month: date, *, by: User | None, at: datetime) -> Batch:
+    number = held_number()
     if batch := Batch.objects.light().filter(month=month).first():
         return batch
     refuse(month, at=at)
@@ -245,8 +277,8 @@ def _entry(credit: Credit, incidents: tuple[str, ...]) -> Entry:
 # --- numbers ---------------------------------------------------------------------------
 
 
-def _held_number() -> BatchNumber:
-    """The row of numbers, locked until this month is closed or undone: one month is closed at a time."""
+def held_number() -> BatchNumber:
+    """The row of numbers, locked until the caller's transaction ends: no month is closed meanwhile by anybody else."""
     BatchNumber.objects.get_or_create(pk=BatchNumber.THE)
     return BatchNumber.objects.select_for_update().get(pk=BatchNumber.THE)
 

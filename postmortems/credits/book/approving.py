@@ -211,7 +211,7 @@ class _Judge:
 
 
 def barred(credit: Credit, by: User, resolved: Sequence[str]) -> str:
-    """Why it takes somebody else to approve it; "": it does not. ``resolved``: those of its incidents that ``by`` did."""
+    """Why it takes somebody else to approve it; "": it does not. ``resolved``: those of its incidents ``by`` did."""
     if credit.proposed_by_id == by.pk:
         return "You proposed it: somebody else has to approve it."
     if credit.assessment and credit.assessment.asked_by_id == by.pk:

@@ -23,9 +23,25 @@ from postmortems.models import Contract, ContractMonth, Term
 from postmortems.models.contracts import LARGEST_FEE
 
 _DAY = timedelta(days=1)
-#: Of a contract, what its billing months and amounts are counted in.
-FIXED = {"currency": "currency", "zone": "billing time zone", "billing_day": "billing day", "customer_id": "customer"}
-_CONTRACT = ("customer_id", "policy_id", "own_rules_id", "currency", "zone", "billing_day", "billing_account")
+#: Of a contract, what its billing months and amounts are counted in, and what names them for good: keys of credits,
+#: of postings and of entries at Stripe are made of the reference.
+FIXED = {
+    "currency": "currency",
+    "zone": "billing time zone",
+    "billing_day": "billing day",
+    "customer_id": "customer",
+    "reference": "reference",
+}
+_CONTRACT = (
+    "reference",
+    "customer_id",
+    "policy_id",
+    "own_rules_id",
+    "currency",
+    "zone",
+    "billing_day",
+    "billing_account",
+)
 _TERM = ("starts_on", "last_day", "plan", "fee_minor", "uses_everything")
 
 

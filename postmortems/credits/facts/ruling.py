@@ -10,7 +10,7 @@ from django.db.models import Q
 from postmortems.credits.arithmetic.case import Rules, TermSpan, TierRule
 from postmortems.credits.arithmetic.months import SECOND, bounds
 from postmortems.enums import STANDING, WAITING, CreditKind, Measure, RuleStanding
-from postmortems.models import ContractMonth, Credit, RuleVersion
+from postmortems.models import Contract, ContractMonth, Credit, RuleBook, RuleVersion
 from status.enums import Level
 
 _DAY = 86_400 * SECOND
@@ -43,6 +43,25 @@ def rules_of(version: RuleVersion) -> Rules:
     )
 
 
+#: A book by its id, or by its policy and plan.
+Name = int | tuple[int, str]
+
+
+def looked_up(contract: Contract, plan: str) -> tuple[Name, ...]:
+    """The contract's own rules, the plan's, the policy's: of these the first that says something of a month holds."""
+    return contract.own_rules_id or 0, (contract.policy_id, plan), (contract.policy_id, "")
+
+
+def names_of(book: RuleBook) -> set[Name]:
+    """What ``looked_up`` may find a book by."""
+    return {book.pk, (book.policy_id, book.plan)} if book.policy_id else {book.pk}
+
+
+def plan_in(terms: Iterable[TermSpan], start: int, end: int) -> str:
+    """The plan of a month: of the term in force when it begins, or of the first one in it."""
+    return next((term.plan for term in terms if term.start < end and term.end > start), "")
+
+
 class Ruling:
     """Rules and goodwill of some months. Three queries."""
 
@@ -56,24 +75,18 @@ class Ruling:
             .prefetch_related("tiers")
             .order_by("book", "number")
         )
-        self._own: dict[int, list[RuleVersion]] = {}
-        self._house: dict[tuple[int, str], list[RuleVersion]] = {}
+        self._books: dict[Name, list[RuleVersion]] = {}
         for version in versions:
-            self._own.setdefault(version.book_id, []).append(version)
-            if version.book.policy_id:
-                self._house.setdefault((version.book.policy_id, version.book.plan), []).append(version)
+            for name in names_of(version.book):
+                self._books.setdefault(name, []).append(version)
         self._rules: dict[int, Rules] = {}
         self._granted = _granted(months)
 
     def version(self, month: ContractMonth, terms: Iterable[TermSpan]) -> RuleVersion | None:
-        """The contract's own, else the plan's, else the policy's: the first that says something of the month."""
+        """The version that holds for the month; None: no rules say anything of it."""
         contract = month.contract
-        plan = _plan(month, terms)
-        books = (
-            self._own.get(contract.own_rules_id or 0, ()),
-            self._house.get((contract.policy_id, plan), ()),
-            self._house.get((contract.policy_id, ""), ()),
-        )
+        plan = plan_in(terms, *bounds(month.month, contract.zone, contract.billing_day))
+        books = [self._books.get(name, ()) for name in looked_up(contract, plan)]
         day = month.month.replace(day=contract.billing_day)
         return next((version for versions in books if (version := _holding(versions, day))), None)
 
@@ -91,13 +104,6 @@ def _holding(versions: Iterable[RuleVersion], day: date) -> RuleVersion | None:
     """Of those in force, the one with the latest first day; of the same day the higher number."""
     begun = [version for version in versions if version.applies_from is None or version.applies_from <= day]
     return max(begun, key=lambda one: (one.applies_from or date.min, one.number), default=None)
-
-
-def _plan(month: ContractMonth, terms: Iterable[TermSpan]) -> str:
-    """Of the term in force when the month begins, or of the first one in it."""
-    contract = month.contract
-    start, end = bounds(month.month, contract.zone, contract.billing_day)
-    return next((term.plan for term in terms if term.start < end and term.end > start), "")
 
 
 def _granted(months: Sequence[ContractMonth]) -> dict[int, int]:

@@ -21,6 +21,7 @@ from postmortems.credits.arithmetic.assess import Result, assess
 from postmortems.credits.arithmetic.case import Case, Rules, TierRule
 from postmortems.credits.arithmetic.months import bounds, first, following, moment
 from postmortems.credits.arithmetic.wording import explain
+from postmortems.credits.facts.ruling import looked_up, names_of, plan_in
 from postmortems.enums import RunKind, Scope
 from postmortems.models import Contract, ContractMonth, RuleBook, RulesError, RuleVersion, Run
 
@@ -304,40 +305,26 @@ def _rules(said: Mapping[str, Any]) -> Rules:
 
 
 class _Judged:
-    """Which months the tried rules are for. Two queries where a book's contracts are asked for, none otherwise.
-
-    Of a contract's own rules, the plan's and the policy's the first that says something of a month holds.
-    """
+    """Which months the tried rules are for. Two queries where a book's contracts are asked for, none otherwise."""
 
     def __init__(self, asked: Mapping[str, Any], loaded: Sequence[facts.Known]) -> None:
         self.all = asked["whose"] == Whose.ALL
         if self.all:
             return
-        self.book = RuleBook.objects.get(pk=asked["book"])
+        self.tried = names_of(RuleBook.objects.get(pk=asked["book"]))
         versions = RuleVersion.objects.filter(pk__in={known.version for known in loaded if known.version})
-        self.holding = {version.pk: version.book for version in versions.select_related("book")}
+        self.holding = {version.pk: names_of(version.book) for version in versions.select_related("book")}
 
     def by_tried(self, known: facts.Known) -> bool:
         if self.all:
             return True
-        contract, plan = known.month.contract, _plan(known.case)
-        present = self.holding.get(known.version or 0)
-        place = _place(self.book, contract, plan)
-        return place is not None and (present is None or place <= (_place(present, contract, plan) or 0))
-
-
-def _place(book: RuleBook, contract: Contract, plan: str) -> int | None:
-    """0: the contract's own, 1: of its plan, 2: of its policy; None: not for it."""
-    if contract.own_rules_id == book.pk:
-        return 0
-    if book.policy_id is None or book.policy_id != contract.policy_id:
-        return None
-    return {plan: 1, "": 2}.get(book.plan) if plan else {"": 2}.get(book.plan)
-
-
-def _plan(case: Case) -> str:
-    """Of the term in force when the month begins, or of the first one in it."""
-    return next((term.plan for term in case.terms if term.start < case.end and term.end > case.start), "")
+        case, present = known.case, self.holding.get(known.version or 0, set())
+        for name in looked_up(known.month.contract, plan_in(case.terms, case.start, case.end)):
+            if name in self.tried:
+                return True
+            if name in present:
+                return False
+        return False
 
 
 # --- reading -----------------------------------------------------------------------------

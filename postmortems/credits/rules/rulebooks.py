@@ -17,6 +17,7 @@ from incidents.enums import Standing
 from incidents.models import Policy, Severity
 from postmortems.credits import assessing
 from postmortems.credits.arithmetic.months import first, following
+from postmortems.credits.batches.closing import held_number
 from postmortems.enums import RuleStanding
 from postmortems.models import Batch, ContractMonth, RuleBook, RulesError, RuleVersion, Tier
 
@@ -134,6 +135,8 @@ def put_in_force(version: RuleVersion, *, applies_from: date | None, by: User | 
     wrong = [finding.words for finding in check(version) if finding.is_error]
     if wrong:
         raise RulesError(f"{version} cannot be put in force. {' '.join(wrong)}")
+    # No month is closed between the look and the mark.
+    held_number()
     if found := refused(version, applies_from):
         raise RulesError(found)
     RuleVersion.objects.filter(pk=version.pk).update(
