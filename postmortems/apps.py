@@ -7,7 +7,7 @@ class PostmortemsConfig(AppConfig):
     """What we owe afterwards: reviews, action items, service credits, the monthly figures."""
 
     name = "postmortems"
-    verbose_name = "Post-mortems"
+    verbose_name = "Service credits"
 
     def ready(self) -> None:
         import_module("postmortems.checks")

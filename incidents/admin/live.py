@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +22,9 @@ from incidents.models import Incident
 #: Acts with a button in sight, and groups of acts that stand beside what they are about; the others are behind "More".
 COURSE = ("acknowledge", "update", "mitigate", "verify", "resolve", "severity", "reopen", "close")
 PLACES = ("people", "links", "findings")
+#: What floors above put on the screen: of an incident, where this person goes on to, as (what it says, address).
+#: No queries in here: the screen's number of them is pinned.
+BEYOND: list[Callable[[User, Incident], list[tuple[str, str]]]] = []
 
 
 def context_of(request: HttpRequest, incident: Incident) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def context_of(request: HttpRequest, incident: Incident) -> dict[str, Any]:
         "may_note": by.has_perm(PUBLISH),
         "may_correct": by.has_perm(PUBLISH) and incident.state != State.FALSE_ALARM,
         "log_url": log_url(request, incident),
+        "beyond": [link for links in BEYOND for link in links(by, incident)],
         "others": presence.others(incident, by, at=at),
         "mark": presence.mark(incident),
     }

@@ -132,12 +132,14 @@ class Look:
 
 
 def offered(credit: Credit, by: User) -> list[Act]:
-    """The acts that this person may ask for on this credit, as it stands."""
-    return [
+    """The acts that this person may ask for on this credit, as it stands; what is usual first."""
+    found = [
         act
         for act in ACTS.values()
         if credit.state in act.states and by.has_perm(act.permission) and _is_meant(act, credit)
     ]
+    # Nobody takes money back because that button comes first.
+    return sorted(found, key=lambda act: act.slug != "keep")
 
 
 def label(act: Act, credit: Credit) -> str:

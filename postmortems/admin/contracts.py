@@ -21,6 +21,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
 from unfold.decorators import action, display
 
+from incidents.admin.filters import Lines
 from notifications import exports, sheets, waiting
 from notifications.admin.pasts import PastsAdmin
 from postmortems.credits import contracts
@@ -88,6 +89,9 @@ class ContractAdmin(PastsAdmin, ModelAdmin):
         ("Service credits", {"fields": ["policy", "own_rules"]}),
         ("Billing", {"fields": ["currency", "zone", "billing_day"]}),
     ]
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[Lines]:
+        return Lines
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Contract]:
         rows: QuerySet[Contract] = super().get_queryset(request)

@@ -27,6 +27,7 @@ from postmortems.admin.credit_filters import (
     StateFilter,
 )
 from postmortems.credits.finance import why
+from postmortems.enums import WAITING
 from postmortems.models import Credit, Touch
 from postmortems.templatetags import money
 
@@ -177,10 +178,12 @@ class CreditAdmin(ModelAdmin):
     @admin.display(description="Why it waits")
     def waits(self, credit: Credit) -> SafeString | str:
         found: why.Why = credit.why  # type: ignore[attr-defined]  # put there by Lines
-        if not found.words:
+        if credit.state not in WAITING:
             return ""
-        barred = format_html('<small class="hg-why">{}</small>', found.barred) if found.barred else ""
-        return format_html('<span class="hg-long">{}{}</span>', found.words, barred)
+        if not found.words:
+            return format_html('<span class="hg-long">{}</span>', found.aside)
+        aside = format_html('<small class="hg-why">{}</small>', found.aside) if found.aside else ""
+        return format_html('<span class="hg-long">{}{}</span>', found.words, aside)
 
     @admin.display(description="Incidents")
     def incidents(self, credit: Credit) -> SafeString | str:

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -18,6 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from incidents.admin.filters import Lines
 from incidents.models import Incident
 from incidents.templatetags.incidents import badge, exact, who
 from postmortems.admin import places
@@ -72,6 +72,9 @@ class ExclusionAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Exclusion | None = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[Lines]:
+        return Lines
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Exclusion]:
         """Of incidents that this person may know of (R-213)."""
@@ -136,7 +139,7 @@ class ExclusionAdmin(ModelAdmin):
         return self._one(request, self._known(request, object_id), ReasonForm())
 
     def withdraw(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """It counts no longer. POST only; the reason stays in the log."""
+        """It counts no longer. POST only; the reason stays with it."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         places.refuse_strangers(request, places.EXCLUDE)
@@ -145,17 +148,12 @@ class ExclusionAdmin(ModelAdmin):
             form.focus()
             return self._one(request, found, form)
         try:
-            excluding.withdraw(found, by=cast(User, request.user), at=timezone.now())
+            excluding.withdraw(
+                found, reason=form.cleaned_data["reason"], by=cast(User, request.user), at=timezone.now()
+            )
         except book.NotAllowed as refused:
             messages.info(request, str(refused))
             return redirect(LIST)
-        LogEntry.objects.log_actions(
-            cast(User, request.user).pk,
-            [found],
-            CHANGE,
-            f"Withdrawn: {form.cleaned_data['reason']}",
-            single_object=True,
-        )
         messages.success(request, f"{found.incident.reference}: the time counts again. Proposals follow.")
         return redirect(LIST)
 
@@ -166,13 +164,11 @@ class ExclusionAdmin(ModelAdmin):
         return get_object_or_404(self.get_queryset(request), pk=pk)
 
     def _one(self, request: HttpRequest, found: Exclusion, form: ReasonForm) -> HttpResponse:
-        log = LogEntry.objects.filter(content_type__model="exclusion", object_id=str(found.pk)).order_by("-action_time")
         context = self.admin_site.each_context(request) | {
             "title": f"Excluded time · {found.incident.reference}",
             "opts": self.opts,
             "exclusion": found,
             "form": form,
-            "withdrawn_words": log.values_list("change_message", flat=True).first() if found.withdrawn_at else "",
             "may_withdraw": found.withdrawn_at is None and request.user.has_perm(places.EXCLUDE),
             "incident_url": reverse("admin:incidents_incident_change", args=[found.incident_id])
             if request.user.has_perm("incidents.view_incident")

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from incidents.models import Incident
 from postmortems.models import Credit
 
 SEE, APPROVE, GRANT = "postmortems.view_credit", "postmortems.approve_credit", "postmortems.grant_credit"
@@ -20,6 +21,11 @@ def url_of(credit: Credit) -> str:
 
 def month_url(pk: int) -> str:
     return reverse("money:month", args=[pk])
+
+
+def exclude_url(incident: Incident) -> str:
+    """The form that takes time out of this incident."""
+    return f"{reverse('admin:postmortems_exclusion_add')}?incident={incident.reference}"
 
 
 def back(request: HttpRequest, usual: str) -> str:

@@ -320,7 +320,25 @@ def test_a_decision_is_kept_or_taken_back(client: Client, acme: Contract) -> Non
     lower = proposed(acme, 3_800)
     page = client.get(page_of(lower))
     assert page.context["why"].words == "Would lower what was approved by 12.00 EUR: decide."
-    assert [label for _, label in page.context["acts"]] == ["Take it back", "Customer keeps it"]
+    assert [label for _, label in page.context["acts"]] == ["Customer keeps it", "Take it back"]
+
+
+def test_the_first_of_two_approvers_is_told_so_once_and_readers_of_nothing_they_cannot_do(
+    client: Client, acme: Contract
+) -> None:
+    """One sentence where both would say the same, and none about a right that was never theirs (R-1308)."""
+    me = console.sit(client)
+    credit = proposed(acme, 5_000, rules=stage.rules(second_above="10"))
+    book.approve([credit.pk], by=me, at=NOON)
+    said = {}
+    for name, rights in {"fin": (), "other": (), "reader": ("view_credit",)}.items():
+        console.sit(client, name, *rights)
+        rows = [client.get(url) for url in (console.OVERVIEW, console.LIST, page_of(credit))]
+        said[name] = [
+            [words in page.text for page in rows] for words in ("You approved it", "Fin approved it", "takes a right")
+        ]
+    yes, no = [True] * 3, [False] * 3
+    assert said == {"fin": [yes, no, no], "other": [no, yes, no], "reader": [no, yes, no]}
 
 
 def test_r213_an_incident_is_named_only_to_who_may_know_of_it(client: Client, acme: Contract) -> None:

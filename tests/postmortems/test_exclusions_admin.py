@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from incidents.models import Incident
 from postmortems.credits import assessing, book
 from postmortems.models import Credit, Exclusion
+from tests import scene
 from tests.postmortems import console, stage
 from tests.postmortems.console import LATER, told
 from tests.postmortems.stage import NOON
@@ -136,7 +138,7 @@ def test_r902_an_exclusion_is_withdrawn_with_a_reason(client: Client, incident: 
     client.post(url, {"reason": "It was ours."})
     made.refresh_from_db()
     assert (made.withdrawn_at, made.withdrawn_by) == (LATER, me)
-    assert client.get(page).context["withdrawn_words"] == "Withdrawn: It was ours."
+    assert "“It was ours.”" in client.get(page).content.decode()
     assert told(client.post(url, {"reason": "Again."}))[-1] == "It was withdrawn already."
 
 
@@ -162,3 +164,38 @@ def test_only_who_may_exclude_time_does(client: Client, incident: Incident) -> N
         assert client.post(url, {"reason": "x"}).status_code == 403
     console.sit(client, "stranger", "view_credit")
     assert client.get(LIST).status_code == 403
+
+
+BEYOND = '<section class="hg-card hg-stack hg-tight" data-part id="part-beyond"'
+
+
+def test_an_incident_leads_to_its_credits_and_to_the_form_that_takes_time_out(
+    client: Client, incident: Incident
+) -> None:
+    """From the incident's screen each person goes on to what they may do, and the form knows the incident (R-902)."""
+    screen = f"/admin/incidents/incident/{incident.pk}/change/"
+    credits, exclude = f"{console.LIST}?q={incident.reference}", f"{ADD}?incident={incident.reference}"
+    offered = {}
+    for name, rights in {"see": ["view_credit"], "out": ["exclude_time"], "none": []}.items():
+        user = scene.operator(name)
+        user.user_permissions.set(Permission.objects.filter(codename__in=[*rights, "view_incident"]))
+        client.force_login(user)
+        page = client.get(screen)
+        offered[name] = [url for _, url in page.context["beyond"]]
+        assert (BEYOND in page.text) == bool(offered[name])
+    assert offered == {"see": [credits], "out": [exclude], "none": []}
+    console.sit(client)
+    assert client.get(exclude).context["form"]["incident"].value() == incident.reference
+    assert [row.contract_month.contract.reference for row in client.get(credits).context["cl"].result_list] == [
+        "BYTE-1",
+        "ACME-1",
+    ]
+
+
+def test_a_list_is_called_what_it_lists(client: Client) -> None:
+    """The tab says “Exclusions”, not what the page wants to be done with them; no count leads nowhere (R-1201)."""
+    console.sit(client)
+    for url, name in ((LIST, "Exclusions"), (console.LIST, "Credits")):
+        page = client.get(url)
+        assert page.text.split("<title>")[1].split("</title>")[0].split() == [name, "|", "Heliograph"]
+        assert page.context["cl"].full_result_count == 0

@@ -18,20 +18,36 @@ from postmortems.models import Credit, Touch
 
 APPROVE = "postmortems.approve_credit"
 _HOUR = timedelta(hours=1)
+_NO_RIGHT = "Approving takes a right that you do not have."
 
 
 @dataclass(frozen=True)
 class Why:
-    """``words``: why it waits; "" where it does not. ``barred``: why this person may not approve it; "": they may."""
+    """Why it waits, and why not for this person.
+
+    ``words``: "" where it does not wait, or ``barred`` says it. ``barred``: why they may not approve it; "": they may.
+    """
 
     words: str
     barred: str
+
+    @property
+    def aside(self) -> str:
+        """Why not this person, where that says something about the credit; who never approves knows that already."""
+        return "" if self.barred == _NO_RIGHT else self.barred
 
 
 def of(credits: Sequence[Credit], *, by: User, at: datetime) -> dict[int, Why]:
     """Of each credit by its id. One query; ``assessment``, ``first_by`` and the contract month are loaded."""
     resolved = resolvers({reference for credit in credits for reference in incidents_of(credit)})
-    return {credit.pk: Why(words(credit, at), barred(credit, by, resolved)) for credit in credits}
+    return {credit.pk: _one(credit, by, resolved, at) for credit in credits}
+
+
+def _one(credit: Credit, by: User, resolved: dict[str, set[int]], at: datetime) -> Why:
+    said, against = words(credit, at), barred(credit, by, resolved)
+    # Who approved it first is told so once, not by name and as “you”.
+    is_own = credit.state == CreditState.SECOND and credit.first_by_id == by.pk and against not in ("", _NO_RIGHT)
+    return Why("" if is_own else said, against)
 
 
 def incidents_of(credit: Credit) -> list[str]:
@@ -107,7 +123,7 @@ def barred(credit: Credit, by: User, resolved: dict[str, set[int]]) -> str:
     if credit.state not in WAITING:
         return f"It is {credit.get_state_display().lower()}: nothing waits."
     if not by.has_perm(APPROVE):
-        return "Approving takes a right that you do not have."
+        return _NO_RIGHT
     mine = sorted(reference for reference in incidents_of(credit) if by.pk in resolved.get(reference, ()))
     return approving.barred(credit, by, mine)
 
