@@ -155,7 +155,7 @@ def _exclude(customer: Customer, by: User, at: datetime) -> None:
 
 
 def _close(month: date, by: User, at: datetime) -> None:
-    closing.close(month, by=by, at=at)
+    closing.close(month, by=by, at=at, sure=True)
 
 
 def _apply(month: date, by: User, at: datetime) -> None:

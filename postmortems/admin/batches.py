@@ -26,6 +26,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from incidents.admin.filters import Lines
 from postmortems.admin import acts, places
 from postmortems.api.asking import read_month
 from postmortems.credits import book
@@ -122,6 +123,9 @@ class BatchAdmin(ModelAdmin):
         more = {"may_export": request.user.has_perm(places.EXPORT), "title": "Batches"}
         answer: HttpResponse = super().changelist_view(request, (extra_context or {}) | more)
         return answer
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[Lines]:
+        return Lines
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
         rows: Any = super().get_queryset(request)
@@ -292,7 +296,7 @@ def close(request: HttpRequest, typed: str) -> HttpResponse:
     sent = request.POST if request.method == "POST" else None
     form = CloseForm(sent, month=month, is_incomplete=found.is_incomplete)
     if request.method == "POST" and form.is_valid() and not found.refused:
-        return _close(request, month, at)
+        return _close(request, month, at, sure="typed" in form.cleaned_data)
     labels = [(number, CreditState(state).label) for state, number in found.waiting.items()]
     context = admin.site.each_context(request) | {
         "title": f"Close {month:%B %Y}",
@@ -305,9 +309,9 @@ def close(request: HttpRequest, typed: str) -> HttpResponse:
     return render(request, f"{FOLDER}/close.html", context, status=422 if request.method == "POST" else 200)
 
 
-def _close(request: HttpRequest, month: date, at: datetime) -> HttpResponse:
+def _close(request: HttpRequest, month: date, at: datetime, *, sure: bool) -> HttpResponse:
     try:
-        batch = closing.close(month, by=cast(User, request.user), at=at)
+        batch = closing.close(month, by=cast(User, request.user), at=at, sure=sure)
     except book.NotAllowed as refused:
         messages.error(request, str(refused))
         return redirect("money:close", f"{month:%Y-%m}")

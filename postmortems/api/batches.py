@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
@@ -73,7 +75,10 @@ class BatchFile(APIView):
 
 
 class Close(APIView):
-    """``GET`` → what closing the month would take; ``POST`` closes it: 201, and 200 when it was closed before."""
+    """``GET`` → what closing the month would take; ``POST`` closes it: 201, and 200 when it was closed before.
+
+    Where the second opinion differs it takes ``{"sure": "2026-10"}``.
+    """
 
     permission_classes = [Holds]
 
@@ -87,12 +92,19 @@ class Close(APIView):
     def post(self, request: Request, month: str) -> Response:
         first, at = month_or_404(month), timezone.now()
         try:
-            batch = closing.close(first, by=caller(request), at=at)
+            batch = closing.close(first, by=caller(request), at=at, sure=_is_sure(request, first))
         except TooEarly as early:
             raise Refused(str(early), until=early.until.isoformat()) from early
         except NotAllowed as refused:
             raise Refused(str(refused)) from refused
         return Response(described(rows().get(pk=batch.pk)), status=201 if batch.closed_at == at else 200)
+
+
+def _is_sure(request: Request, month: date) -> bool:
+    """Whether the month stands in ``sure``: it is closed although the second opinion differs."""
+    # Nothing has to be sent: what is no JSON says nothing.
+    body = request.data if "json" in request.content_type else {}
+    return isinstance(body, Mapping) and body.get("sure") == f"{month:%Y-%m}"
 
 
 def rows() -> QuerySet[Batch]:
@@ -127,5 +139,6 @@ def _preview(found: Preview) -> dict[str, Any]:
         "stale": found.stale,
         "running": found.running,
         "refused": found.refused or None,
+        "differing": list(found.differing),
         "batch": found.batch.number if found.batch else None,
     }

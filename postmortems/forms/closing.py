@@ -34,7 +34,7 @@ class CloseForm(Form):
 
     def clean_typed(self) -> str:
         if self.cleaned_data["typed"].strip() != self.wanted:
-            raise ValidationError(f"Something still waits. Type {self.wanted} to close the month without it.")
+            raise ValidationError(f"Not everything is ready. Type {self.wanted} to close the month all the same.")
         return self.wanted
 
 

@@ -62,7 +62,7 @@ def approve() -> None:
 
 
 def close() -> None:
-    closing.close(MONTH, by=scene.operator("bob"), at=AT)
+    closing.close(MONTH, by=scene.operator("bob"), at=AT, sure=True)
 
 
 def apply() -> None:

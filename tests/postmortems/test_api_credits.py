@@ -165,7 +165,8 @@ def test_no_list_asks_more_where_there_is_more(finance: Client, path: str) -> No
             get(finance, path)
         asked.append(len(queries))
     assert asked[0] == asked[1]
-    assert asked[0] <= 12
+    # Seven of them are the second opinion's, where there is one.
+    assert asked[0] <= (19 if connection.vendor == "postgresql" else 12)
 
 
 # --- acting --------------------------------------------------------------------------------
@@ -236,6 +237,7 @@ def test_r905_from_the_close_to_the_invoice(finance: Client) -> None:
         "stale": 0,
         "running": 0,
         "refused": None,
+        "differing": [],
         "batch": None,
     }
     made = finance.post(CLOSE)

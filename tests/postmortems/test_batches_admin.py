@@ -99,7 +99,7 @@ def test_r1308_what_still_waits_is_named_and_the_month_typed(finance: Client) ->
     for typed in ("", "october", "2026-11"):
         refused = finance.post(CLOSE, {"typed": typed})
         assert refused.status_code == 422
-        assert "Something still waits. Type 2026-10" in refused.content.decode()
+        assert "Not everything is ready. Type 2026-10" in refused.content.decode()
         assert f'value="{typed}"' in refused.content.decode() or not typed
     assert Batch.objects.count() == 0
     finance.post(CLOSE, {"typed": " 2026-10 "})
@@ -226,4 +226,5 @@ def test_no_screen_asks_more_where_there_is_more(finance: Client, path: str) -> 
             finance.get(url)
         asked.append(len(queries))
     assert asked[0] == asked[1]
-    assert asked[0] <= 14
+    # Seven of them are the second opinion's, where there is one.
+    assert asked[0] <= (21 if connection.vendor == "postgresql" else 14)

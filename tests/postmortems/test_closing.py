@@ -165,7 +165,8 @@ def test_the_preview_says_what_goes_along_and_what_does_not() -> None:
         connection,
     ) as asked:
         found = closing.preview(OCTOBER, at=AFTER)
-    assert len(asked) == 8
+    # With the second opinion's, where there is one.
+    assert len(asked) == (15 if connection.vendor == "postgresql" else 8)
     assert found == closing.Preview(
         month=OCTOBER,
         count=3,
@@ -254,7 +255,8 @@ def test_the_number_of_queries_does_not_grow_with_the_credits() -> None:
     for count, month, at in ((3, OCTOBER, AFTER), (60, NOVEMBER, LATER)):
         ready.many(count)
         with CaptureQueriesContext(connection) as queries:
-            assert close(month, at).count == count
+            made = closing.close(month, by=scene.operator("fin"), at=at, sure=True)
+        assert made.count == count
         asked.append(len(queries))
     assert asked == [20, 20]
 

@@ -19,8 +19,9 @@ from postmortems.credits.arithmetic.money import Money
 from postmortems.credits.arithmetic.months import bounds, first, following, moment, preceding
 from postmortems.credits.book.moves import NotAllowed, lock
 from postmortems.credits.checking import recheck, twin
+from postmortems.credits.facts.cited import cited
 from postmortems.enums import WAITING, CreditState
-from postmortems.models import Assessment, Batch, BatchNumber, Contract, ContractMonth, Credit
+from postmortems.models import Batch, BatchNumber, Contract, ContractMonth, Credit
 
 from . import files, telling
 from .files import Entry, Head
@@ -239,17 +240,8 @@ def _taken(month: date) -> list[Credit]:
 
 
 def _entries(credits: Sequence[Credit]) -> list[Entry]:
-    incidents = references({credit.assessment_id for credit in credits if credit.assessment_id})
+    incidents = cited({credit.assessment_id for credit in credits if credit.assessment_id})
     return [_entry(credit, incidents.get(credit.assessment_id or 0, ())) for credit in credits]
-
-
-def references(assessments: set[int]) -> dict[int, tuple[str, ...]]:
-    """By assessment: the incidents in its lines, each once. One query, which leaves the rest of them unread."""
-    rows = Assessment.objects.filter(pk__in=assessments).order_by().values_list("pk", "content__lines")
-    return {
-        pk: tuple(dict.fromkeys(reference for line in lines or () for reference in line["references"]))
-        for pk, lines in rows
-    }
 
 
 def _entry(credit: Credit, incidents: tuple[str, ...]) -> Entry:

@@ -94,6 +94,8 @@ def compare(month: date, *, at: datetime) -> Compared:
     A few statements for every CHUNK of contracts. What was assessed while this looked is looked at again: only what
     differs twice is a difference. Raises twin.Unavailable.
     """
+    if not (there := twin.available()):
+        raise twin.Unavailable(there.reason)
     month = first(month)
     keys = list(Contract.objects.order_by("pk").values_list("pk", flat=True))
     count = 0
