@@ -144,6 +144,7 @@ class Exclusion(models.Model):
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    withdrawn_because = models.TextField(max_length=1000, blank=True)
 
     class Meta:
         ordering = ["-made_at"]

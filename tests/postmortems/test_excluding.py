@@ -47,11 +47,12 @@ def test_r902_what_is_taken_out_earns_nothing_until_it_is_withdrawn() -> None:
     assert ContractMonth.objects.get().stale_since == AT
     assessing.sweep(AT + MINUTE)
     assert amounts() == []
-    withdraw(made, by=scene.operator("bob"), at=AT + 2 * MINUTE)
+    withdraw(made, reason="It was ours.", by=scene.operator("bob"), at=AT + 2 * MINUTE)
     assessing.sweep(AT + 3 * MINUTE)
     assert amounts() == [25_000]
     made.refresh_from_db()
     assert (made.withdrawn_by, made.withdrawn_at) == (scene.operator("bob"), AT + 2 * MINUTE)
+    assert made.withdrawn_because == "It was ours."
 
 
 def test_r902_for_one_customer_and_a_part_of_the_time() -> None:
@@ -75,8 +76,10 @@ def test_it_says_why_and_ends_after_it_begins() -> None:
 
 def test_it_is_withdrawn_once() -> None:
     made = out(stage.resolved())
-    withdraw(made, by=scene.operator("bob"), at=AT)
+    with pytest.raises(NotAllowed, match="Say why"):
+        withdraw(made, reason=" ", by=scene.operator("bob"), at=AT)
+    withdraw(made, reason="It was ours.", by=scene.operator("bob"), at=AT)
     with pytest.raises(NotAllowed, match="It was withdrawn already"):
-        withdraw(made, by=scene.operator("cat"), at=AT)
+        withdraw(made, reason="It was ours.", by=scene.operator("cat"), at=AT)
     made.refresh_from_db()
     assert made.withdrawn_by == scene.operator("bob")

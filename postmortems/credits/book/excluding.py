@@ -16,7 +16,7 @@ from postmortems.credits.assessing import mark_incidents
 from postmortems.enums import ExclusionKind
 from postmortems.models import Exclusion
 
-from .moves import NotAllowed
+from .moves import NotAllowed, because
 
 
 @transaction.atomic
@@ -54,9 +54,10 @@ def exclude(
 
 
 @transaction.atomic
-def withdraw(exclusion: Exclusion, *, by: User, at: datetime) -> Exclusion:
-    """It counts no longer. Raises NotAllowed where it was withdrawn already."""
-    withdrawn = Exclusion.objects.filter(pk=exclusion.pk, withdrawn_at=None).update(withdrawn_at=at, withdrawn_by=by)
+def withdraw(exclusion: Exclusion, *, reason: str, by: User, at: datetime) -> Exclusion:
+    """It counts no longer. Raises NotAllowed: no reason, or it was withdrawn already."""
+    standing = Exclusion.objects.filter(pk=exclusion.pk, withdrawn_at=None)
+    withdrawn = standing.update(withdrawn_at=at, withdrawn_by=by, withdrawn_because=because(reason))
     if not withdrawn:
         raise NotAllowed("It was withdrawn already.")
     mark_incidents([exclusion.incident_id], at=at)

@@ -187,5 +187,5 @@ def _post(credits: Iterable[Credit], to: CreditState, *, at: datetime) -> None:
 def because(reason: str) -> str:
     """The reason as typed, without blanks around it. Raises NotAllowed where there is none."""
     if not (words := reason.strip()):
-        raise NotAllowed("Say why: it stays in the history of the credit.")
+        raise NotAllowed("Say why: it stays in the history.")
     return words
