@@ -174,7 +174,9 @@ def _minute(moment: str) -> str:
 
 
 def _levels(levels: Any) -> list[str]:
-    return [f"{name}: {Level(level).label.lower()}" for name, level in (levels or {}).items()]
+    """What components were set to, by name. A change of severity keeps the ids of its two levels under that name."""
+    held = levels if isinstance(levels, dict) else {}
+    return [f"{name}: {Level(level).label.lower()}" for name, level in held.items()]
 
 
 def unseen(entries: Iterable[TimelineEntry], by: User) -> list[tuple[TimelineEntry, list[str]]]:
