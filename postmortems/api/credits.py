@@ -35,7 +35,7 @@ from postmortems.api.asking import (
 )
 from postmortems.credits import book
 from postmortems.credits.arithmetic.money import plain
-from postmortems.credits.batches.closing import references
+from postmortems.credits.facts.cited import cited
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Assessment, Credit, CreditDeed, Posting
 
@@ -84,7 +84,7 @@ class Credits(ListAPIView[Credit]):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = list(self.paginate_queryset(self.filter_queryset(self.get_queryset())) or ())
-        incidents = references({credit.assessment_id for credit in page if credit.assessment_id})
+        incidents = cited({credit.assessment_id for credit in page if credit.assessment_id})
         told = [described(credit, incidents.get(credit.assessment_id or 0, ())) for credit in page]
         return self.get_paginated_response(told)
 
@@ -97,7 +97,7 @@ class OneCredit(APIView):
 
     def get(self, request: Request, pk: int) -> Response:
         credit = get_object_or_404(_rows(), pk=pk)
-        incidents = references({credit.assessment_id} if credit.assessment_id else set())
+        incidents = cited({credit.assessment_id} if credit.assessment_id else set())
         return Response(
             {
                 **described(credit, incidents.get(credit.assessment_id or 0, ())),

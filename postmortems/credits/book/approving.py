@@ -18,8 +18,9 @@ from django.db.models import Exists, F, OuterRef
 from incidents.enums import Verb
 from incidents.models import TimelineEntry
 from postmortems.credits.arithmetic.money import Money
+from postmortems.credits.facts.cited import cited
 from postmortems.enums import WAITING, CreditKind, CreditState, Deed
-from postmortems.models import Assessment, ContractMonth, Credit
+from postmortems.models import ContractMonth, Credit
 
 from .limits import limits
 from .moves import FOLLOWING, Outcome, balances, because, held, move, record
@@ -230,12 +231,9 @@ def _resolved(credits: Sequence[Credit], by: User) -> dict[int, list[str]]:
     )
     if not mine:
         return {}
-    rows = Assessment.objects.filter(pk__in={credit.assessment_id for credit in credits if credit.assessment_id})
-    found = {}
-    for pk, lines in rows.order_by().values_list("pk", "content__lines").iterator():
-        if hit := sorted(mine.intersection(one for line in lines for one in line["references"])):
-            found[pk] = hit
-    return found
+    counted = cited({credit.assessment_id for credit in credits if credit.assessment_id})
+    found = {pk: sorted(mine.intersection(references)) for pk, references in counted.items()}
+    return {pk: hit for pk, hit in found.items() if hit}
 
 
 def _newer(credits: Iterable[Credit]) -> dict[int, Credit]:
