@@ -15,6 +15,7 @@ from incidents.models import Incident
 from postmortems import tasks
 from postmortems.credits import assessing, book
 from postmortems.credits.arithmetic.case import Case, Outage
+from postmortems.credits.assessing import unread
 from postmortems.credits.assessing.looking import look
 from postmortems.credits.book import excluding, settling
 from postmortems.enums import ExclusionKind
@@ -348,6 +349,25 @@ def test_where_the_database_fails_a_chunk_is_nothing_and_is_done_later(monkeypat
     assert (Assessment.objects.count(), OutageFacts.objects.count(), Touch.objects.count()) == (0, 0, 0)
     monkeypatch.undo()
     assert swept() == {"C-1 2026-10": 10_000}
+
+
+def test_r903_years_of_incidents_are_noted_at_once_and_what_changes_of_them_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first look at an old installation takes no longer for each of a hundred thousand incidents."""
+    monkeypatch.setattr("postmortems.credits.assessing.looking._MOST", 3)
+    stage.rules()
+    stage.contract("C-1", starts_on=date(2026, 10, 6))
+    stage.contract("C-2", components=[scene.component("Reports")])
+    stage.contract("C-3", starts_on=date(2026, 10, 1), last_day=date(2026, 10, 5))
+    wrong = stage.resolved(length=5 * HOUR)
+    for code, days in (("P0", -40), ("P3", 40), ("P0", -2), ("P0", 30)):
+        stage.resolved(code, NOON + days * DAY, length=2 * HOUR)
+    assert look(LATER + 60 * DAY) == 5
+    assert set(Seen.objects.exclude(source="gate").values_list("digest", flat=True)) == {unread.UNREAD}
+    assert swept(60) == {"C-1 2026-10": 20_968, "C-3 2026-10": 1_613, "C-1 2026-11": 10_000}
+    false(wrong)
+    assert swept(60) == {"C-1 2026-10": 0, "C-3 2026-10": 1_613, "C-1 2026-11": 10_000}
 
 
 def test_who_looks_already_is_not_disturbed() -> None:

@@ -6,13 +6,14 @@ where it says something else than the one before, and a chunk is everything or n
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from django.contrib.auth.models import User
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import CharField, Q, Value
 
 from incidents.models import Incident
@@ -290,10 +291,19 @@ def _touch(found: Sequence[_Found], incidents: dict[str, int]) -> None:
     }
     if gone := [pk for place, pk in there.items() if place not in wanted]:
         Touch.objects.filter(pk__in=gone).delete()
-    Touch.objects.bulk_create(
-        (Touch(contract_month_id=month, incident_id=incident) for month, incident in sorted(wanted - there.keys())),
-        ignore_conflicts=True,
-    )
+    if new := sorted(wanted - there.keys()):
+        with connection.cursor() as cursor:
+            cursor.execute(_TOUCHED[connection.vendor], [json.dumps(new)])
+
+
+#: All of them as one value: with 20 incidents to a month, rows by the ORM were a quarter of the work (measured).
+_INTO = "INSERT INTO postmortems_touch (contract_month_id, incident_id)"
+_TOUCHED = {
+    "postgresql": f"{_INTO} SELECT (one ->> 0)::bigint, (one ->> 1)::bigint"  # noqa: S608 -- words of ours
+    " FROM jsonb_array_elements(%s::jsonb) AS one ON CONFLICT DO NOTHING",
+    "sqlite": f"{_INTO} SELECT json_extract(one.value, '$[0]'), json_extract(one.value, '$[1]')"  # noqa: S608
+    " FROM json_each(%s) AS one WHERE true ON CONFLICT DO NOTHING",
+}
 
 
 def _write(months: Sequence[ContractMonth]) -> None:

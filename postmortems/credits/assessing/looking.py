@@ -24,6 +24,7 @@ from postmortems.credits.facts import kin
 from postmortems.credits.facts.planned import SOURCE
 from postmortems.models import Seen
 
+from . import unread
 from .marking import mark_incidents
 
 #: So many changed incidents are looked at in one transaction.
@@ -44,6 +45,9 @@ def look(at: datetime) -> int:
             if not _hold_the_gate():
                 return looked
             incidents = list(_changed(Incident.objects.order_by("pk"), kin.SOURCE)[:_MOST])
+            if len(incidents) == _MOST and (noted := unread.note(at)):
+                looked += noted
+                continue
             works = list(_changed(Maintenance.objects.order_by("pk"), SOURCE)[:_MOST])
             _look_at(incidents, works, at=at)
             looked += len(incidents) + len(works)

@@ -6,7 +6,8 @@ waits for whoever assesses the month just now, so that no change is lost between
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
@@ -25,7 +26,7 @@ from postmortems.credits.arithmetic.months import (
     month_of,
     preceding,
 )
-from postmortems.credits.arithmetic.spans import Spans, common, union
+from postmortems.credits.arithmetic.spans import Spans, union
 from postmortems.credits.facts import kin
 from postmortems.enums import RuleStanding, Scope
 from postmortems.models import Contract, ContractMonth, RuleVersion, Term, Touch
@@ -98,6 +99,12 @@ def mark_months(keys: Collection[int], *, at: datetime) -> int:
         return _mark(ContractMonth.objects.filter(pk__in=keys), at=at) if keys else 0
 
 
+def mark_all(hits: Hits, *, at: datetime) -> int:
+    """More changed than is looked at one by one: every month there is, and those that are new. How many."""
+    with transaction.atomic():
+        return _mark(ContractMonth.objects.all(), at=at) + _mark_places(_places(hits), at=at, known=False)
+
+
 def hits_of(outages: Iterable[Outage]) -> Hits:
     """From when to when these hit each component, and anything."""
     hits: dict[int, list[Span]] = {}
@@ -145,11 +152,15 @@ def _places(hits: Hits, contracts: Collection[int] | None = None) -> Places:
     if not hits:
         return {}
     found: Places = {}
+    hit: dict[tuple[str, int, int], list[date]] = {}
     months: dict[tuple[str, int, date, date | None, int], list[date]] = {}
     for contract, zone, day, starts_on, last_day, component in _users(hits, contracts):
         known = (zone, day, starts_on, last_day, component)
         if known not in months:
-            months[known] = _months(hits[component], zone, day, starts_on, last_day)
+            spans, place = hits[component], (zone, day, component)
+            if place not in hit:
+                hit[place] = _months(spans, zone, day)
+            months[known] = _within(hit[place], spans, zone, day, starts_on, last_day)
         for month in months[known]:
             found[contract, month] = zone, day
     return found
@@ -173,17 +184,39 @@ def _counting_all() -> Q:
     return Q(uses_everything=True) | Q(contract__own_rules__in=own) | Q(contract__policy__in=policies)
 
 
-def _months(spans: Spans, zone: str, day: int, starts_on: date, last_day: date | None) -> list[date]:
-    """Billing months in which a term lies in one of the spans."""
-    begin = midnight(starts_on, zone)
-    end = midnight(last_day + timedelta(days=1), zone) if last_day else spans[-1][1] + 1
-    found: set[date] = set()
-    for start, until in common(spans, [(begin, end)] if begin < end else []):
-        month, last = month_of(start, zone, day), month_of(until - 1, zone, day)
-        while month <= last:
-            found.add(month)
+def _months(spans: Spans, zone: str, day: int) -> list[date]:
+    """Billing months that the spans reach into, in order. Once over spans and months, however many."""
+    month, found = month_of(spans[0][0], zone, day), []
+    for start, end in spans:
+        while bounds(month, zone, day)[1] <= start:
             month = following(month)
-    return sorted(found)
+        while bounds(month, zone, day)[0] < end:
+            found.append(month)
+            month = following(month)
+        # The next span may begin in the month in which this one ends.
+        month = found[-1]
+    return list(dict.fromkeys(found))
+
+
+def _within(
+    months: Sequence[date], spans: Spans, zone: str, day: int, starts_on: date, last_day: date | None
+) -> list[date]:
+    """Those of the months that the spans reach into in which they meet a term."""
+    begin = midnight(starts_on, zone)
+    end = midnight(last_day + timedelta(days=1), zone) if last_day else max(begin, spans[-1][1]) + 1
+    if begin >= end:
+        return []
+    early, late = month_of(begin, zone, day), month_of(end - 1, zone, day)
+    inside = months[bisect_left(months, early) : bisect_right(months, late)]
+    # Months at the edges are the term's in part only.
+    return [month for month in inside if early < month < late or _meet(spans, month, (begin, end), zone, day)]
+
+
+def _meet(spans: Spans, month: date, term: Span, zone: str, day: int) -> bool:
+    start, end = bounds(month, zone, day)
+    start, end = max(start, term[0]), min(end, term[1])
+    place = bisect_right(spans, (start, start))
+    return any(one < end and until > start for one, until in spans[max(place - 1, 0) : place + 1])
 
 
 # --- the marks ---------------------------------------------------------------------------
