@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 
@@ -182,10 +182,12 @@ def show(
 ) -> HttpResponse:
     """What would be done; nothing is."""
     by, at = cast(User, request.user), timezone.now()
+    look = _look(chosen, ids, by, at)
+    chosen = _as_meant(chosen, look)
     context = admin.site.each_context(request) | {
         "title": chosen.title,
         "act": chosen,
-        "look": _look(chosen, ids, by, at),
+        "look": look,
         # More were chosen than are done at once.
         "cut": MOST if more else 0,
         "ids": ",".join(str(pk) for pk in ids),
@@ -194,6 +196,14 @@ def show(
         "at": at,
     }
     return render(request, TEMPLATE, context)
+
+
+def _as_meant(chosen: Act, look: Look) -> Act:
+    """The same act in the words of what it does to these: to approve nothing but lowerings is to take money back."""
+    if chosen.slug != "approve" or look.rest or not look.named or not all(_lowers(credit) for credit in look.named):
+        return chosen
+    words_ = "What was approved for the customer is lowered to what the facts give now. Two people have to say so."
+    return replace(chosen, label="Take it back", title="Take it back?", words=words_)
 
 
 def _do(request: HttpRequest, chosen: Act, ids: list[int]) -> HttpResponse:

@@ -43,7 +43,9 @@ class TermInline(TabularInline):
     min_num = 1
     validate_min = True
     autocomplete_fields = ["components"]
-    verbose_name_plural = "terms"
+    verbose_name, verbose_name_plural = "term", "terms"
+    # Its dates stand in its row.
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Term]:
         rows: QuerySet[Term] = super().get_queryset(request)

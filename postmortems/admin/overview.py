@@ -37,6 +37,16 @@ class Waiting:
     url: str
 
 
+@dataclass(frozen=True)
+class Step:
+    """One of the things without which there is nothing to see. ``url``: "" where there is nothing to go to."""
+
+    title: str
+    words: str
+    done: bool
+    url: str
+
+
 def overview(request: HttpRequest) -> HttpResponse:
     """The page; GET only, nothing changes."""
     places.refuse_strangers(request)
@@ -61,6 +71,7 @@ def board(request: HttpRequest) -> dict[str, Any]:
     return {
         "at": at,
         "page": page,
+        "steps": [] if page.months else steps(by),
         "closing": [(month, close_url(month.month) if month.month in page.closable else "") for month in page.months],
         "number": sum(number for _, _, number in totals),
         "totals": [words(amount, currency) for currency, amount, _ in totals],
@@ -72,6 +83,18 @@ def board(request: HttpRequest) -> dict[str, Any]:
         "list_url": places.there(places.LIST),
         "here": request.get_full_path() if not request.path.endswith("/live/") else places.there("money:overview"),
     }
+
+
+def steps(by: User) -> list[Step]:
+    """What comes before the first month, in order; links for those who may go there. Two queries."""
+    has_rules, has_contracts = figures.ready()
+    rules = places.there("admin:postmortems_rulebook_changelist") if by.has_perm("postmortems.view_rulebook") else ""
+    agreed = places.there("admin:postmortems_contract_changelist") if by.has_perm("postmortems.view_contract") else ""
+    return [
+        Step("Put credit rules in force", "What an outage is worth.", has_rules, rules),
+        Step("Enter contracts, or import them", "Who pays how much, for which components.", has_contracts, agreed),
+        Step("Wait for an incident to be resolved", "The first credits are proposed here within a minute.", False, ""),
+    ]
 
 
 def waiting(by: User, at: datetime) -> list[Waiting]:

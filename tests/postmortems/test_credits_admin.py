@@ -321,6 +321,8 @@ def test_a_decision_is_kept_or_taken_back(client: Client, acme: Contract) -> Non
     page = client.get(page_of(lower))
     assert page.context["why"].words == "Would lower what was approved by 12.00 EUR: decide."
     assert [label for _, label in page.context["acts"]] == ["Customer keeps it", "Take it back"]
+    asked = client.get(console.act_on("approve", lower))
+    assert (asked.context["title"], asked.context["act"].label) == ("Take it back?", "Take it back")
 
 
 def test_the_first_of_two_approvers_is_told_so_once_and_readers_of_nothing_they_cannot_do(

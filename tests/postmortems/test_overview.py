@@ -116,7 +116,7 @@ def test_nothing_there_is_said_in_words(client: Client) -> None:
     console.sit(client)
     words = client.get(OVERVIEW).content.decode()
     assert "Nothing waits for anybody." in words
-    assert "No month was assessed yet." in words
+    assert "Before the first month" in words
 
 
 def test_the_page_refreshes_itself_only_when_something_changed(client: Client, acme: Contract) -> None:
@@ -177,6 +177,24 @@ def test_the_first_page_reads_the_kept_answer_only(acme: Contract) -> None:
     reconcile.sweep(LATER)
     assert (lights.kept(LATER).title, lights.kept(LATER).level) == ("Books agree", "green")
     assert lights.kept(LATER + timedelta(hours=2)).level == "red"
+
+
+def test_an_empty_house_says_what_comes_first(client: Client) -> None:
+    """Rules, then contracts, each with the way there; once a month is there, nothing of it (R-1201)."""
+    console.sit(client)
+
+    def steps() -> list[tuple[bool, str]]:
+        return [(step.done, step.url) for step in client.get(OVERVIEW).context["steps"]]
+
+    rules, contracts = "/admin/postmortems/rulebook/", "/admin/postmortems/contract/"
+    assert steps() == [(False, rules), (False, contracts), (False, "")]
+    stage.rules()
+    contract = stage.contract()
+    assert steps() == [(True, rules), (True, contracts), (False, "")]
+    console.sit(client, "reader", "view_credit")
+    assert [url for _, url in steps()] == ["", "", ""]
+    proposed(contract, 5_000)
+    assert steps() == []
 
 
 # --- as often asked for much as for little ---------------------------------------------

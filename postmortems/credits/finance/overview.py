@@ -12,8 +12,8 @@ from django.db.models import Case, CharField, Count, F, Max, Min, Q, QuerySet, S
 from django.db.models.functions import Coalesce
 
 from postmortems.credits.arithmetic.months import first, following, preceding
-from postmortems.enums import STANDING, WAITING, CreditKind, CreditState, RunKind
-from postmortems.models import Batch, ContractMonth, Credit, Run
+from postmortems.enums import STANDING, WAITING, CreditKind, CreditState, RuleStanding, RunKind
+from postmortems.models import Batch, Contract, ContractMonth, Credit, RuleVersion, Run
 
 #: So many months to a page, so many waiting credits before the list takes over.
 MONTHS, SHOWN = 12, 25
@@ -152,6 +152,11 @@ def waiting_totals() -> list[tuple[str, int, int]]:
 
 
 # --- the red light ---------------------------------------------------------------------
+
+
+def ready() -> tuple[bool, bool]:
+    """Whether rules are in force, and whether there is a contract: what comes before the first month. Two queries."""
+    return RuleVersion.objects.filter(standing=RuleStanding.IN_FORCE).exists(), Contract.objects.exists()
 
 
 def runs(at: datetime) -> list[Run]:
