@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .case import TierRule, digest
@@ -40,13 +40,16 @@ class Line:
     amount: int = 0
     uptime: tuple[int, int] | None = None
     left_out: tuple[tuple[str, int], ...] = ()
+    #: What was worked out of everything but amount and points, for the copies that ``worth`` makes: once for all
+    #: contracts that had the outage.
+    known: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def worth(self, amount: int, points: int | None = None) -> Line:
         """The same line with another amount, or credited points. (``dataclasses.replace`` takes thrice as long.)"""
         points = self.points if points is None else points
         if amount == self.amount and points == self.points:
             return self
-        return Line(
+        other = Line(
             self.references,
             self.lengths,
             self.running,
@@ -58,21 +61,27 @@ class Line:
             self.uptime,
             self.left_out,
         )
+        object.__setattr__(other, "known", self.known)
+        return other
 
     def as_json(self) -> dict[str, Any]:
-        tier = self.tier
-        return {
-            "references": list(self.references),
-            "lengths": [[one.rank, one.earlier, one.by_end, one.later] for one in self.lengths],
-            "running": self.running,
-            "tier": None if tier is None else [tier.rank, tier.code, tier.threshold, tier.points],
-            "earned": self.earned,
-            "earlier": self.earlier,
-            "points": self.points,
-            "amount": self.amount,
-            "uptime": None if self.uptime is None else list(self.uptime),
-            "left_out": [list(one) for one in self.left_out],
-        }
+        return {**self._shared_json(), "points": self.points, "amount": self.amount}
+
+    def _shared_json(self) -> dict[str, Any]:
+        found: dict[str, Any] | None = self.known.get("json")
+        if found is None:
+            tier = self.tier
+            found = self.known["json"] = {
+                "references": list(self.references),
+                "lengths": [[one.rank, one.earlier, one.by_end, one.later] for one in self.lengths],
+                "running": self.running,
+                "tier": None if tier is None else [tier.rank, tier.code, tier.threshold, tier.points],
+                "earned": self.earned,
+                "earlier": self.earlier,
+                "uptime": None if self.uptime is None else list(self.uptime),
+                "left_out": [list(one) for one in self.left_out],
+            }
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,21 @@ def _share(share: Share, currency: str, *, by_day: bool) -> str:
 def _line(line: Line, case: Case, rules: Rules, result: Result) -> list[str]:
     if line.uptime:
         return _uptime_line(line, line.uptime, case, rules, result)
+    if "words" not in line.known:
+        line.known["words"] = _earned(line, rules)
+    words = list(line.known["words"])
+    if line.tier is None:
+        return words
+    left = line.earned - line.earlier
+    if line.points:
+        words.append(_product(line, case, result))
+    elif left:
+        words.append(f"Nothing is credited for it: {_outdone(rules, result)}.")
+    return words
+
+
+def _earned(line: Line, rules: Rules) -> list[str]:
+    """What does not depend on the contract: it is said to thousands."""
     words = _had(line, rules)
     if line.tier is None:
         if line.lengths[-1].by_end:
@@ -140,10 +155,6 @@ def _line(line: Line, case: Case, rules: Rules, result: Result) -> list[str]:
     if line.earlier:
         rest = f"{percent(left)} are left for this one" if left else "nothing is left for this one"
         words.append(f"{percent(line.earlier)} of that belong to earlier months; {rest}.")
-    if line.points:
-        words.append(_product(line, case, result))
-    elif left:
-        words.append(f"Nothing is credited for it: {_outdone(rules, result)}.")
     return words
 
 
