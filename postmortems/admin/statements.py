@@ -108,7 +108,7 @@ def _page(request: HttpRequest, customer: Customer, form: LinkForm, *, at: datet
         "contacts": Contact.objects.filter(customer=customer).count(),
         "refused": list(_refused(customer)[:SHOWN]),
         "stripe": balances.state(),
-        "links": list(StatementLink.objects.filter(customer=customer).select_related("made_by")[:SHOWN]),
+        "links": statement_links.shown(customer, SHOWN),
         "at": at,
         "form": form,
         "fresh": fresh,

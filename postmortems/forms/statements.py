@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from notifications.models import Contact, Customer
 
@@ -32,8 +33,14 @@ class LinkForm(forms.Form):
         assert isinstance(contacts, forms.ModelMultipleChoiceField)
         contacts.queryset = Contact.objects.filter(customer=customer)
 
+    def clean_given_to(self) -> str:
+        typed: str = self.cleaned_data["given_to"].strip()
+        if "@" in typed:
+            raise ValidationError("A name or a role, no address: it would be kept when the person is forgotten.")
+        return typed
+
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
-        if not self.errors and not given.get("contacts") and not given.get("given_to", "").strip():
+        if not self.errors and not given.get("contacts") and not given.get("given_to"):
             self.add_error("given_to", "Say who gets the link, or tick somebody it is mailed to.")
         return given

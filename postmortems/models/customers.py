@@ -94,7 +94,7 @@ class StatementLink(models.Model):
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="statement_links")
     digest = models.CharField(max_length=64, unique=True)
-    #: To whom it was given: ``CR-2026-0003``, an address.
+    #: To whom it was given: ``The letter about CR-2026-0003``, ``contact:12``; no address, nothing to forget.
     given_to = models.CharField(max_length=250, blank=True)
     made_at = models.DateTimeField()
     #: None: a letter about credits carries it.

@@ -196,6 +196,21 @@ def test_contacts_are_mailed_a_link_each(desk: Callable[..., Client], acme: Cust
     assert not StatementLink.objects.valid(timezone.now()).exists()
 
 
+def test_no_link_keeps_an_address(desk: Callable[..., Client], acme: Customer) -> None:
+    """R-807: whoever is forgotten is not named by a link either; until then finance sees who has one."""
+    ada = Contact.objects.create(customer=acme, name="Ada", email="ada@acme.example")
+    client = desk("view_credit", "export_credit")
+    client.post(url("statement_link", acme), {"contacts": [ada.pk]})
+    assert StatementLink.objects.get().given_to == f"contact:{ada.pk}"
+    assert [words for _, words in client.get(url("statement", acme)).context["links"]] == ["Ada, ada@acme.example"]
+    ada.delete()
+    page = client.get(url("statement", acme))
+    assert [words for _, words in page.context["links"]] == ["A contact who is no longer known"]
+    typed = client.post(url("statement_link", acme), {"given_to": "ada@acme.example"})
+    said = "A name or a role, no address: it would be kept when the person is forgotten."
+    assert (typed.context["form"].errors["given_to"], StatementLink.objects.count()) == ([said], 1)
+
+
 def test_the_pdf_is_of_the_months_that_are_shown(desk: Callable[..., Client], acme: Customer) -> None:
     page = desk("view_credit").get(url("statement_pdf", acme), {"from": "2026-09", "to": "2026-09"})
     assert page.content.startswith(b"%PDF-")

@@ -70,10 +70,10 @@ def recipients(customer: Customer) -> list[str]:
 def mail_links(customer: Customer, contacts: Sequence[Contact], *, by: User, at: datetime) -> list[str]:
     """Mail each of these contacts a link of their own; the addresses written to. Who must not be mailed is left out."""
     refused = suppression.among(Channel.EMAIL, [contact.email.casefold() for contact in contacts])
-    to = [contact.email for contact in contacts if contact.email.casefold() not in refused]
+    to = [contact for contact in contacts if contact.email.casefold() not in refused]
     brand = Brand.objects.default()
-    for address in to:
-        url = statement_links.make(customer, given_to=address, by=by, at=at)
+    for contact in to:
+        url = statement_links.make(customer, given_to=statement_links.of_contact(contact), by=by, at=at)
         letter = Letter(
             heading="Your service credits",
             paragraphs=(
@@ -86,9 +86,9 @@ def mail_links(customer: Customer, contacts: Sequence[Contact], *, by: User, at:
         )
         lane = f"statement:{customer.pk}:{uuid.uuid4()}"
         outbox.write_to(
-            [address], letter, subject=f"Your service credits at {brand.name}", brand=brand, lane=lane, at=at
+            [contact.email], letter, subject=f"Your service credits at {brand.name}", brand=brand, lane=lane, at=at
         )
-    return to
+    return [contact.email for contact in to]
 
 
 def _waiting(at: datetime) -> list[tuple[int, int]]:

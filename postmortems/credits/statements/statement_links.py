@@ -14,12 +14,13 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.urls import reverse
 
-from notifications.models import Customer
+from notifications.models import Contact, Customer
 from postmortems.models import StatementLink
 
 LIFE = timedelta(days=180)
 #: A visit is noted once in so long: a page that is read writes nothing else.
 _NOTED = timedelta(hours=1)
+_CONTACT = "contact:"
 
 
 def make(customer: Customer, *, given_to: str, by: User | None, at: datetime) -> str:
@@ -34,6 +35,22 @@ def make(customer: Customer, *, given_to: str, by: User | None, at: datetime) ->
         expires_at=at + LIFE,
     )
     return f"{settings.SITE_URL}{reverse('credits:statement', args=[token])}"
+
+
+def of_contact(contact: Contact) -> str:
+    """What stands in ``given_to``: no name and no address, so that there is nothing to forget (R-807)."""
+    return f"{_CONTACT}{contact.pk}"
+
+
+def shown(customer: Customer, most: int) -> list[tuple[StatementLink, str]]:
+    """The newest links, each with to whom it was given, as contacts are called now. Two queries."""
+    links = list(StatementLink.objects.filter(customer=customer).select_related("made_by")[:most])
+    names = {of_contact(one): f"{one.name}, {one.email}" for one in Contact.objects.filter(customer=customer)}
+    gone = "A contact who is no longer known"
+    return [
+        (link, names.get(link.given_to, gone) if link.given_to.startswith(_CONTACT) else link.given_to)
+        for link in links
+    ]
 
 
 def holder(token: str, *, at: datetime) -> Customer | None:
