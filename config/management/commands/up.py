@@ -21,6 +21,8 @@ from django.db import connections
 from config import programs
 from config.demo.people import ADMIN, password_file
 from config.supervisor import Supervisor, Trouble, free_port, only_one, require_port
+from incidents.models import Policy
+from postmortems.models import RuleBook
 
 #: Seconds from the start of the programs to the first answer of the page.
 READY_WITHIN = 90.0
@@ -109,6 +111,7 @@ class Command(BaseCommand):
             lines.append(f"  Mailbox      {self.url}/admin/mailbox/  (all outgoing mail; nothing leaves this machine)")
         if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
             lines.append("  Database     SQLite, for demo and development; production runs on PostgreSQL")
+        lines += [f"  First steps  {words}" for words in _first_steps()]
         lines += [f"  Logs         {os.path.relpath(settings.VAR_DIR / 'logs')}", ""]
         lines += ["Ctrl-C stops everything; the data stays.", ""]
         self._say("\n".join(lines))
@@ -140,6 +143,17 @@ def _answers(host: str, port: int, url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _first_steps() -> list[str]:
+    """What an empty copy still needs, in the order in which it is done; nothing once there are policies and rules."""
+    steps = []
+    if not Policy.objects.exists():
+        steps.append("manage.py load_policies      the five policy presets")
+    if not RuleBook.objects.exists():
+        steps.append("manage.py load_credit_rules  then the rules for service credits that come with them")
+    connections.close_all()
+    return steps
 
 
 def _login() -> list[str]:
