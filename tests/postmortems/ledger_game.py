@@ -54,7 +54,7 @@ class Game(RuleBasedStateMachine):
         self.mark = transaction.savepoint()
         self.at, self.next_close = booking.AT, stage.OCTOBER
         self.people = {name: scene.operator(name) for name in PEOPLE}
-        self.rules = stage.rules(hold_hours=24, second_above="200.00")
+        self.rules = stage.rules(hold_hours=24, second_above="300.00")
         contracts = [stage.contract("C-1"), stage.contract("C-2", currency="JPY")]
         self.months = [booking.month(contract).pk for contract in contracts]
         self.outages: list[dict[int, int]] = [{}, {}]
@@ -62,10 +62,12 @@ class Game(RuleBasedStateMachine):
         self.dirty: set[int] = set()
         self.seen: dict[int, tuple[Any, ...]] = {}
         self.posted = 0
-        # Every game begins with something to say yes or no to.
+        # Every game begins with something that waits until its time is over, and with something that stands.
         for which in (0, 1):
             self.outages[which][0] = 241
             self._settled(which)
+        for name in ("bob", "cat"):
+            book.approve([one.pk for one in self.credits()][:1], by=self.people[name], at=self.at)
 
     def teardown(self) -> None:
         if hasattr(self, "mark"):
@@ -110,9 +112,27 @@ class Game(RuleBasedStateMachine):
     @rule(picks=MANY, who=WHO, which=st.sampled_from(["give_back", "keep", "stop"]))
     @there_is(*WAITING)
     def say_no(self, picks: list[int], who: str, which: str) -> None:
-        ids = self._waiting(picks)
-        act = getattr(book, which)
-        self._act(which, lambda: act(ids, reason="So.", by=self.people[who], at=self.at))
+        self._no(which, self._waiting(picks), who)
+
+    @rule(pick=PICK, who=WHO)
+    @there_is(CreditState.DECISION)
+    def keep(self, pick: int, who: str) -> None:
+        """Of what can be kept."""
+        self._no("keep", self._of(pick, state=CreditState.DECISION), who)
+
+    @rule(pick=PICK, who=WHO)
+    @precondition(lambda game: game._of(0, state=CreditState.PROPOSED, holds_until__isnull=False))
+    def stop(self, pick: int, who: str) -> None:
+        """Of what has a holding time."""
+        self._no("stop", self._of(pick, state=CreditState.PROPOSED, holds_until__isnull=False), who)
+
+    @rule(which=WHICH, late=LATE)
+    @there_is(*STANDING)
+    def it_was_less(self, which: int, late: bool) -> None:
+        """What stands is asked about then."""
+        self.outages[which] = dict.fromkeys(self.outages[which], 60)
+        self.running[which] = False
+        self._learn("less", which, late)
 
     @rule(which=WHICH, amount=st.sampled_from([0, 1, 5_000, 30_000, 10**6]), who=WHO)
     def goodwill(self, which: int, amount: int, who: str) -> None:
@@ -131,7 +151,7 @@ class Game(RuleBasedStateMachine):
         if credit := self._one(credits, pick):
             self._act("reverse", lambda: book.reverse(credit, reason="Wrong.", by=self.people[who], at=self.at))
 
-    @rule(hours=st.sampled_from([1, 25]))
+    @rule(hours=st.sampled_from([1, 25, 25]))
     def time_passes(self, hours: int) -> None:
         self.at += timedelta(hours=hours)
         ids = list(Credit.objects.filter(holds_until__lte=self.at).values_list("pk", flat=True))
@@ -162,15 +182,22 @@ class Game(RuleBasedStateMachine):
 
     # --- how it is played ----------------------------------------------------------
 
-    def comes_to(self, which: int) -> Result:
+    def credits(self) -> list[Credit]:
+        """Of both months, with what they reverse."""
+        return list(Credit.objects.filter(contract_month__in=self.months).select_related("reverses").order_by("-pk"))
+
+    def comes_to(self, which: int, credits: list[Credit] | None = None) -> Result:
         """What the month comes to now, with goodwill as it stands or waits."""
         month = cases.case(fee=self.fees[which])
-        held = Credit.objects.filter(contract_month=self.months[which])
+        held = self.credits() if credits is None else credits
         granted = sum(
             credit.amount_minor
-            for credit in held.select_related("reverses")
-            if (credit.kind == "goodwill" and credit.state in ("proposed", "second", *STANDING))
-            or (credit.reverses and credit.reverses.kind == "goodwill" and credit.state in STANDING)
+            for credit in held
+            if credit.contract_month_id == self.months[which]
+            and (
+                (credit.kind == "goodwill" and credit.state in ("proposed", "second", *STANDING))
+                or (credit.reverses and credit.reverses.kind == "goodwill" and credit.state in STANDING)
+            )
         )
         outages = tuple(
             cases.outage(place, month.start + (3 * place + 1) * cases.DAY, minutes * cases.MINUTE)
@@ -225,6 +252,14 @@ class Game(RuleBasedStateMachine):
         for which, pk in enumerate(self.months):
             if after[pk] > before[pk]:
                 assert after[pk] <= self.fees[which]
+
+    def _no(self, which: str, ids: list[int], who: str) -> None:
+        act = getattr(book, which)
+        self._act(which, lambda: act(ids, reason="So.", by=self.people[who], at=self.at))
+
+    def _of(self, pick: int, **wanted: Any) -> list[int]:
+        credits = Credit.objects.filter(contract_month__in=self.months, **wanted).order_by("-pk")
+        return [credit.pk] if (credit := self._one(credits, pick)) else []
 
     def _waiting(self, picks: list[int]) -> list[int]:
         """Mostly what waits; the last pick may be anything."""
