@@ -198,7 +198,7 @@ def test_a_contract_is_written_whole_or_not_at_all_and_keeps_no_other_away() -> 
     ("cells", "words"),
     [
         ("K-1,CU-9,,2026-01-01,,Pro,1,EUR,API,", "There is no customer “CU-9”. Give a customer_name to make one."),
-        ("K-1,CU-1,F,2026-13-01,,Pro,1,EUR,API,", "from is a date like 2026-05-31."),
+        ("K-1,CU-1,F,2026-13-01,,Pro,1,EUR,API,", "“from” is a date like 2026-05-31."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1.005,EUR,API,", "EUR has 2 decimal places; “1.005” has more."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1.5,JPY,API,", "JPY has 0 decimal places; “1.5” has more."),
         ("K-1,CU-1,F,2026-01-01,,Pro,1,XXX,API,", "“XXX” is no ISO 4217 currency that anybody is billed in."),

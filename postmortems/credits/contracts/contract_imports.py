@@ -317,7 +317,7 @@ def _date(cell: str, name: str) -> date:
     except ValueError:
         day = None
     if day is None or not 1990 <= day.year <= 2200:
-        raise ValidationError(f"{name} is a date like 2026-05-31.")
+        raise ValidationError(f"“{name}” is a date like 2026-05-31.")
     return day
 
 
