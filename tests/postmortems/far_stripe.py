@@ -184,12 +184,17 @@ class _Wire(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    #: Two workers call with eight hands each; five, as usual, would leave the others at the door for a second.
+    request_queue_size = 64
+
+
 @contextmanager
 def serve() -> Iterator[FarStripe]:
     far = FarStripe()
     wire = type("Wire", (_Wire,), {"far": far})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), wire)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), wire)
     far.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
