@@ -14,7 +14,7 @@ from pypdf import PdfReader
 from notifications.models import Customer
 from postmortems.credits.arithmetic.assess import assess
 from postmortems.credits.arithmetic.case import TierRule
-from postmortems.credits.statements import Statement, printing, statement
+from postmortems.credits.statements import Statement, customer_words, printing, statement
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Contract
 from tests import scene
@@ -216,3 +216,17 @@ def test_without_pango_it_says_what_is_missing(acme: Customer, monkeypatch: pyte
 def test_its_file_has_a_plain_name(acme: Customer) -> None:
     acme.reference = "Ä/../1"
     assert printing.filename(statement(acme, at=AT)) == "service-credits-1-2026-11-03.pdf"
+
+
+def test_a_level_without_a_name_is_downtime_and_what_does_not_count_is_said_by_its_kind() -> None:
+    hour = paid.HOUR
+    out = [["maintenance", hour], ["other", hour // 2]]
+    plain = paid.line("INC-2026-0001", amount=10_000, tier=[2, "", hour, 1_000], left_out=out)
+    assert [one.words for one in customer_words.lines({"lines": [plain]}, "EUR")] == [
+        "Down for 2 h (not counted: 1 h of maintenance announced in time and 30 min for other reasons that the "
+        "contract names). Longer than 1 h: 10 % of the month’s fee"
+    ]
+    named = paid.line("INC-2026-0001", amount=10_000, left_out=[["customer", hour]])
+    assert [one.words for one in customer_words.lines({"lines": [named]}, "EUR")] == [
+        "P0 for 2 h (not counted: 1 h caused by the customer). Longer than 1 h at P0: 10 % of the month’s fee"
+    ]

@@ -14,7 +14,7 @@ from .money import Money, exponent, half_up
 from .months import SECOND
 
 _UNITS = ((86_400 * SECOND, "d"), (3_600 * SECOND, "h"), (60 * SECOND, "min"))
-_LEFT_OUT = {
+LEFT_OUT = {
     MAINTENANCE: "of maintenance announced in time",
     ExclusionKind.CUSTOMER: "caused by the customer",
     ExclusionKind.FORCE_MAJEURE: "of force majeure",
@@ -184,7 +184,7 @@ def _length(length: Length, rules: Rules) -> str:
 
 
 def _left_out(line: Line) -> list[str]:
-    parts = [f"{duration(time)} {_LEFT_OUT[reason]}" for reason, time in line.left_out]
+    parts = [f"{duration(time)} {LEFT_OUT[reason]}" for reason, time in line.left_out]
     return [f"Left out: {listed(parts)}."] if parts else []
 
 

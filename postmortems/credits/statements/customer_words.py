@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from postmortems.credits.arithmetic.money import Money
-from postmortems.credits.arithmetic.wording import duration, exactly, percent, uptime_percent
+from postmortems.credits.arithmetic.wording import LEFT_OUT, duration, exactly, percent, uptime_percent
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Credit
 
@@ -112,10 +112,11 @@ def _share(plan: str, fee: int, part: int, whole: int, *, currency: str) -> str:
 
 def _outage(line: Mapping[str, Any]) -> str:
     rank, code, threshold, points = line["tier"]
-    name = code or f"severity {rank}"
     # Rank, before the month, by its end; what follows is not the customer's.
     long = next((one[2] for one in line["lengths"] if one[0] == rank), 0)
-    words = f"{name} for {duration(long)}. Longer than {duration(threshold)} at {name}: {percent(points)}"
+    # A level's place in our list says nothing to a customer where it has no name.
+    had, at = (f"{code} for", f" at {code}") if code else ("Down for", "")
+    words = f"{had} {duration(long)}{_left_out(line)}. Longer than {duration(threshold)}{at}: {percent(points)}"
     if line["earlier"]:
         left = percent(line["earned"] - line["earlier"])
         return (
@@ -129,7 +130,14 @@ def _uptime(line: Mapping[str, Any]) -> str:
     _, _, threshold, points = line["tier"]
     whole, rest = divmod(threshold, 1000)
     below = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
-    return f"Uptime of the month {uptime_percent(up, covered)}, below {below} %: {percent(points)} of the month’s fee"
+    uptime = f"Uptime of the month {uptime_percent(up, covered)}{_left_out(line)}"
+    return f"{uptime}, below {below} %: {percent(points)} of the month’s fee"
+
+
+def _left_out(line: Mapping[str, Any]) -> str:
+    """What does not count, by its kind: the words that somebody typed about it are ours alone."""
+    parts = [f"{duration(time)} {LEFT_OUT[reason]}" for reason, time in line.get("left_out", [])]
+    return f" (not counted: {joined(parts)})" if parts else ""
 
 
 def joined(names: Sequence[str]) -> str:
