@@ -99,6 +99,10 @@ class ContractAdmin(PastsAdmin, ModelAdmin):
         rows: QuerySet[Contract] = super().get_queryset(request)
         return rows.prefetch_related(Prefetch("terms", Term.objects.order_by("starts_on")))
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Nothing is taken from the address: what is no id would be looked up all the same."""
+        return {}
+
     def has_delete_permission(self, request: HttpRequest, obj: Contract | None = None) -> bool:
         """What was owed by it stays owed: a contract ends by the last day of its last term."""
         return False

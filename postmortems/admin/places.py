@@ -31,7 +31,8 @@ def exclude_url(incident: Incident) -> str:
 def back(request: HttpRequest, usual: str) -> str:
     """Where a form goes on to: an address of ours that it was opened with, or the usual one."""
     asked = request.POST.get("back") or request.GET.get("back", "")
-    return asked if url_has_allowed_host_and_scheme(asked, {request.get_host()}) else usual
+    # Not a word alone: it would be taken for the name of a screen.
+    return asked if asked.startswith("/") and url_has_allowed_host_and_scheme(asked, {request.get_host()}) else usual
 
 
 def there(name: str, *args: object) -> str:
