@@ -143,3 +143,14 @@ def test_r905_what_is_for_a_month_of_long_ago_waits_for_a_person(after: timedelt
     [credit] = booking.assess(month, 100, rules=rules, at=at)
     assert why.of([credit], by=fay, at=at)[credit.pk].words == waits
     assert book.release(at + 2 * stage.DAY) == (after <= LONG_AGO)
+
+
+@pytest.mark.django_db
+def test_what_was_decided_ends_once_both_agree_again() -> None:
+    """Kept at nothing, then right again by other facts, then wrong once more: that is asked once more."""
+    month = booking.approved().contract_month
+    booking.assess(month, 0)
+    book.keep([booking.waiting(month).pk], reason="Ours to give.", by=stage.finance("fay"), at=AT)
+    booking.assess(month, 25_000)
+    booking.assess(month, 0)
+    assert (booking.waiting(month).state, booking.waiting(month).amount_minor) == (CreditState.DECISION, -25_000)

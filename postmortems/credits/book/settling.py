@@ -53,6 +53,9 @@ def settle(found: Sequence[Found], *, at: datetime) -> list[Credit]:
     }
     outdated: list[Credit] = []
     asked: list[tuple[Found, int]] = []
+    agreed = [month.pk for month, _ in found if month.assessed_minor == sums[month.pk].assessed]
+    # What was decided was about another amount: it holds no longer once both agree.
+    ContractMonth.objects.filter(pk__in=agreed, decided_minor__isnull=False).update(decided_minor=None)
     for month, assessment in found:
         stands = sums[month.pk].assessed
         amount = due(month.assessed_minor or 0, stands, month.decided_minor, running=month.is_running)
