@@ -32,10 +32,10 @@ demo: setup ## Run the product with a demo organisation: make demo PORT=8000
 test: setup ## The whole suite on SQLite; needs no services
 	@DATABASE_URL= REDIS_URL= $(PYTEST) -n 2 --dist worksteal -m "$(QUIET)" --junitxml=$(RESULTS)/test.xml $(ARGS)
 
-# The drills wait most of their time, so two of them go at once.
+# The drills wait most of their time, so three of them go at once.
 test-services: setup ## All of it that asks a database, on PostgreSQL and Redis, with real worker processes and the drills
 	@$(PY) -m tests.services $(PYTEST) -n 2 --dist worksteal -m "$(QUIET) and not once" --junitxml=$(RESULTS)/postgresql.xml $(ARGS); suite=$$?; \
-	$(PY) -m tests.services $(PYTEST) -n 2 --dist load -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
+	$(PY) -m tests.services $(PYTEST) -n 3 --dist worksteal -m "services or drill" --junitxml=$(RESULTS)/services.xml $(ARGS) && exit $$suite
 
 # Two runs: the driver of the flows keeps an event loop in its thread, where Django opens no database.
 browser: setup ## The flow test, and the page read closely, in a real headless Chromium

@@ -88,7 +88,7 @@ DRILLS = (
     Drill(
         "credits",
         kill_finance,
-        short={"credits": 2_000, "kills": 4},
+        short={"credits": 800, "kills": 4},
         full={"credits": 10_000, "kills": 15},
         broken="posts-later",
     ),

@@ -20,7 +20,8 @@ from tests.incidents import desk
 from tests.incidents.desk import ADD
 from tests.scene import NIGHT, minutes
 
-pytestmark = pytest.mark.django_db
+#: Forms and what they draw: what they write is asked of both databases elsewhere.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 LOOK = "/admin/incidents/incident/preview/"
 NOW = NIGHT + minutes(12)
 

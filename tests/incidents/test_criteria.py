@@ -14,7 +14,8 @@ from tests.incidents.playbooks import LATER, level, of, presets
 from tests.incidents.test_policy_admin import address, as_filled, complaints, save
 
 __all__ = ["presets"]
-pytestmark = pytest.mark.django_db
+#: Forms and what they draw: what they write is asked of both databases elsewhere.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from incidents.enums import Standing
 from incidents.models import Policy, PolicyVersion, Severity, UpdateTemplate
 from tests.scene import NIGHT
 
-pytestmark = pytest.mark.django_db
+#: Forms and what they draw: what they write is asked of both databases elsewhere.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from tests.incidents.playbooks import LATER, level, of, presets
 from tests.scene import NIGHT
 
 __all__ = ["presets"]
-pytestmark = pytest.mark.django_db
+#: Forms and what they draw: what they write is asked of both databases elsewhere.
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 
 @pytest.fixture
