@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -22,12 +22,16 @@ from incidents.admin.deeds import DEEDS
 from incidents.enums import AUTOMATIC, Cause, DutyKind, Role, StepKind, Tie, Verb
 from incidents.models import Incident, Obligation, RunbookStep, SavedForm
 from notifications.models import Announcement
+from postmortems.credits.book import excluding
+from postmortems.enums import ExclusionKind
+from postmortems.models import Touch
 from status.enums import Level
 from status.models import Impact
 from status.page import press
 from tests import scene
 from tests.incidents import desk
 from tests.incidents.desk import fresh
+from tests.postmortems import booking, stage
 from tests.scene import NIGHT, minutes
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +68,26 @@ def secret() -> Incident:
     SavedForm.objects.create(
         user=ann, incident=incident, act="update", values={"body": "quagmire"}, saved_at=NIGHT + minutes(6)
     )
+    _owe(incident, ann)
     return fresh(incident)
+
+
+def _owe(incident: Incident, ann: User) -> None:
+    """It costs money, and time of it is excluded, with words that give it away (R-902)."""
+    month = booking.month(stage.contract(components=[scene.component()]), date(2026, 11, 1))
+    booking.assess(month, 25_000, at=NOW, references=[incident.reference])
+    Touch.objects.create(contract_month=month, incident=incident)
+    words = "The quagmire host was theirs."
+    excluding.exclude(
+        incident,
+        customer=None,
+        kind=ExclusionKind.CUSTOMER,
+        starts_at=None,
+        ends_at=None,
+        reason=words,
+        by=ann,
+        at=NOW,
+    )
 
 
 def _work_on(incident: Incident, known: Incident, ann: User) -> None:
