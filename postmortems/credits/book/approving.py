@@ -7,7 +7,7 @@ takes money back, or is above the limit of the rules, needs two.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,6 +28,10 @@ from .settling import settle_again
 
 #: So many months are locked at a time when holding times are over.
 CHUNK = 500
+#: Why single credits are not returned, kept or stopped.
+ASKS = "It asks for a decision: keep it, or take it back."
+TAKES_NOTHING = "It takes nothing back: approve or return it."
+HOLDS_NOTHING = "It has no holding time: a person has to approve it anyway."
 
 
 @transaction.atomic
@@ -59,16 +63,8 @@ def approve(ids: Iterable[int], *, by: User, at: datetime) -> Outcome:
 @transaction.atomic
 def give_back(ids: Iterable[int], *, reason: str, by: User, at: datetime) -> Outcome:
     """Say no to each, and why. Nothing is proposed again until the month comes to something else."""
-    reason, outcome = because(reason), Outcome()
-    credits = held(ids)
-    newer = _newer(credits)
-    for credit in credits:
-        if credit.state == CreditState.DECISION:
-            outcome.refused.append((credit, "It asks for a decision: keep it, or take it back."))
-        elif credit.state not in WAITING:
-            outcome.refused.append((credit, _settled(credit, newer)))
-        else:
-            outcome.done.append(credit)
+    reason = because(reason)
+    outcome = _weighed(ids, lambda credit: ASKS if credit.state == CreditState.DECISION else "")
     move(outcome.done, CreditState.RETURNED, deed=Deed.RETURNED, by=by, at=at, reason=reason)
     _decided(credit.contract_month_id for credit in outcome.done if credit.kind in FOLLOWING)
     mark_stale((credit.contract_month_id for credit in outcome.done if credit.kind not in FOLLOWING), at=at)
@@ -78,16 +74,8 @@ def give_back(ids: Iterable[int], *, reason: str, by: User, at: datetime) -> Out
 @transaction.atomic
 def keep(ids: Iterable[int], *, reason: str, by: User, at: datetime) -> Outcome:
     """Decide that the customer keeps what the newer assessment would take back, and why."""
-    reason, outcome = because(reason), Outcome()
-    credits = held(ids)
-    newer = _newer(credits)
-    for credit in credits:
-        if credit.state not in WAITING:
-            outcome.refused.append((credit, _settled(credit, newer)))
-        elif credit.kind not in FOLLOWING or credit.amount_minor > 0:
-            outcome.refused.append((credit, "It takes nothing back: approve or return it."))
-        else:
-            outcome.done.append(credit)
+    reason = because(reason)
+    outcome = _weighed(ids, lambda credit: "" if _takes_back(credit) else TAKES_NOTHING)
     move(outcome.done, CreditState.KEPT, deed=Deed.KEPT, by=by, at=at, reason=reason)
     _decided(credit.contract_month_id for credit in outcome.done)
     return outcome
@@ -96,21 +84,30 @@ def keep(ids: Iterable[int], *, reason: str, by: User, at: datetime) -> Outcome:
 @transaction.atomic
 def stop(ids: Iterable[int], *, reason: str, by: User, at: datetime) -> Outcome:
     """Stop holding times: a person has to approve these. Holds for what replaces them, too."""
-    reason, outcome = because(reason), Outcome()
-    credits = held(ids)
-    newer = _newer(credits)
-    for credit in credits:
-        if credit.state not in WAITING:
-            outcome.refused.append((credit, _settled(credit, newer)))
-        elif credit.holds_until is None:
-            outcome.refused.append((credit, "It has no holding time: a person has to approve it anyway."))
-        else:
-            outcome.done.append(credit)
+    reason = because(reason)
+    outcome = _weighed(ids, lambda credit: HOLDS_NOTHING if credit.holds_until is None else "")
     Credit.objects.filter(pk__in=[credit.pk for credit in outcome.done]).update(holds_until=None)
     for credit in outcome.done:
         credit.holds_until = None
     record(outcome.done, Deed.STOPPED, by=by, at=at, reason=reason)
     return outcome
+
+
+def _weighed(ids: Iterable[int], objection: Callable[[Credit], str]) -> Outcome:
+    """Those that wait and nothing is to be said against, locked; of the others what is."""
+    credits, outcome = held(ids), Outcome()
+    newer = _newer(credits)
+    for credit in credits:
+        words = objection(credit) if credit.state in WAITING else _settled(credit, newer)
+        if words:
+            outcome.refused.append((credit, words))
+        else:
+            outcome.done.append(credit)
+    return outcome
+
+
+def _takes_back(credit: Credit) -> bool:
+    return credit.kind in FOLLOWING and credit.amount_minor < 0
 
 
 def release(at: datetime) -> int:
