@@ -5,7 +5,8 @@ Amounts come twice: whole minor units, and a decimal string with the currency's 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import django_filters
 from django.db.models import QuerySet
@@ -35,6 +36,7 @@ from postmortems.api.asking import (
 )
 from postmortems.credits import book
 from postmortems.credits.arithmetic.money import plain
+from postmortems.credits.book import Outcome
 from postmortems.credits.facts.cited import cited
 from postmortems.enums import CreditKind, CreditState
 from postmortems.models import Assessment, Credit, CreditDeed, Posting
@@ -119,40 +121,35 @@ class Approve(APIView):
         return answered(book.approve(ids, by=caller(request), at=timezone.now()))
 
 
-class GiveBack(APIView):
+class Reasoned(APIView):
+    """An act on many that says why; of each that could not be done, why not."""
+
+    permission_classes = [Holds]
+    needed = (APPROVE,)
+    act: ClassVar[Callable[..., Outcome]]
+
+    def post(self, request: Request) -> Response:
+        body = sent(request)
+        ids, reason = credits_named(body), text(body, "reason", _WHY, LONGEST_REASON)
+        return answered(type(self).act(ids, reason=reason, by=caller(request), at=timezone.now()))
+
+
+class GiveBack(Reasoned):
     """``POST {"keys": […], "reason": …}`` → returned: nothing is credited until the assessment changes."""
 
-    permission_classes = [Holds]
-    needed = (APPROVE,)
-
-    def post(self, request: Request) -> Response:
-        body = sent(request)
-        ids, reason = credits_named(body), text(body, "reason", _WHY, LONGEST_REASON)
-        return answered(book.give_back(ids, reason=reason, by=caller(request), at=timezone.now()))
+    act = staticmethod(book.give_back)
 
 
-class Keep(APIView):
+class Keep(Reasoned):
     """``POST {"keys": […], "reason": …}`` → what was approved stays, although the facts would give less now."""
 
-    permission_classes = [Holds]
-    needed = (APPROVE,)
-
-    def post(self, request: Request) -> Response:
-        body = sent(request)
-        ids, reason = credits_named(body), text(body, "reason", _WHY, LONGEST_REASON)
-        return answered(book.keep(ids, reason=reason, by=caller(request), at=timezone.now()))
+    act = staticmethod(book.keep)
 
 
-class Stop(APIView):
+class Stop(Reasoned):
     """``POST {"keys": […], "reason": …}`` → they do not approve by themselves any more."""
 
-    permission_classes = [Holds]
-    needed = (APPROVE,)
-
-    def post(self, request: Request) -> Response:
-        body = sent(request)
-        ids, reason = credits_named(body), text(body, "reason", _WHY, LONGEST_REASON)
-        return answered(book.stop(ids, reason=reason, by=caller(request), at=timezone.now()))
+    act = staticmethod(book.stop)
 
 
 class Reverse(APIView):
