@@ -8,9 +8,8 @@ or complained stays away.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from hashlib import blake2b
 from itertools import islice
@@ -25,13 +24,12 @@ from notifications import addresses, phones, sheets, suppression
 from notifications.enums import PHONES, Channel
 from notifications.models import Subscriber, Topic
 from notifications.models.audience import SubscriberQuerySet
+from notifications.sheets import Finding, Report
 from notifications.validators import one_line
 
 REQUIRED = ("address", "consent_at", "consent_source")
 OPTIONAL = ("channel", "components", "least_severity", "language")
 CHUNK = 1000
-#: A report keeps so many lines; the counts are of all.
-MOST_SHOWN = 500
 LONGEST_SOURCE = 200
 #: Where a list may say that people agreed to be told; webhooks and rooms have secrets that no list should hold.
 CHANNELS = (Channel.EMAIL, *PHONES)
@@ -43,38 +41,6 @@ class Verdict(TextChoices):
     KNOWN = "known", "Already there"
     SUPPRESSED = "suppressed", "Suppressed"
     WRONG = "wrong", "Wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What becomes of one line of the file; ``number`` counts from 1, the header is the first."""
-
-    number: int
-    verdict: Verdict
-    address: str
-    words: str = ""
-
-    @property
-    def named(self) -> str:
-        """What the line is about, as the report names it."""
-        return self.address
-
-
-@dataclass
-class Report:
-    """How an import ended, or would end. ``shown`` are the first lines that are not simply new."""
-
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    shown: list[Finding] = field(default_factory=list)
-
-    def add(self, finding: Finding) -> None:
-        self.counts[finding.verdict] += 1
-        if finding.verdict != Verdict.NEW and len(self.shown) < MOST_SHOWN:
-            self.shown.append(finding)
-
-    @property
-    def total(self) -> int:
-        return self.counts.total()
 
 
 #: A channel, and an address there whatever its capitals.
@@ -104,7 +70,7 @@ def run(file: BinaryIO, *, at: datetime, dry: bool, tell: Callable[[Finding], No
 
     Raises BadFile before anything is written. News from ``at`` on reaches those who are new.
     """
-    report = Report()
+    report = Report(Verdict.NEW)
     lines = _lines(file, at)
     while some := list(islice(lines, CHUNK)):
         people = [line for line in some if isinstance(line, _Person)]

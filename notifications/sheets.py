@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from django.core.exceptions import ValidationError
+from django.db.models import TextChoices
 
 #: What our own exports put a ' before (S23); reading takes it off again.
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _MARKED = re.compile(rf"(\A|;)'(?=[{re.escape(''.join(FORMULA))}])")
 LARGEST = 30_000_000
+#: A report keeps so many lines; the counts are of all.
+MOST_SHOWN = 500
 
 
 class BadFile(Exception):
@@ -34,6 +38,34 @@ class Line:
     cells: dict[str, str]
     first: str
     wrong: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What becomes of one line; ``verdict`` is a word of the list it is on, ``named`` what the line is about."""
+
+    number: int
+    verdict: TextChoices
+    named: str
+    words: str = ""
+
+
+@dataclass
+class Report:
+    """How an import ended, or would end. ``shown`` are the first lines of another verdict than ``usual``."""
+
+    usual: TextChoices
+    counts: Counter[TextChoices] = field(default_factory=Counter)
+    shown: list[Finding] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        self.counts[finding.verdict] += 1
+        if finding.verdict != self.usual and len(self.shown) < MOST_SHOWN:
+            self.shown.append(finding)
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
 
 
 def lines(file: BinaryIO, *, required: Sequence[str], optional: Sequence[str]) -> Iterator[Line]:

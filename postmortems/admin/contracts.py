@@ -215,10 +215,10 @@ def _try_out(request: HttpRequest) -> dict[str, Any]:
         return {"problem": str(problem)}
     return {
         "report": report,
-        "new": report.writes,
+        "new": contract_imports.writes(report),
         "counts": [(verdict.label, report.counts[verdict]) for verdict in Verdict],
         "hidden": report.total - report.counts[Verdict.SAME] - len(report.shown),
-        "waiting": waiting.keep(file, owner=owner, kind=KIND, at=at) if report.writes else None,
+        "waiting": waiting.keep(file, owner=owner, kind=KIND, at=at) if contract_imports.writes(report) else None,
     }
 
 
@@ -240,7 +240,7 @@ def _bring_in(request: HttpRequest) -> HttpResponse:
         content_type=ContentType.objects.get_for_model(Contract),
         object_repr="Import",
         action_flag=ADDITION,
-        change_message=f"Imported {report.writes} of {report.total} lines.",
+        change_message=f"Imported {contract_imports.writes(report)} of {report.total} lines.",
     )
-    messages.success(request, f"{report.writes} of {report.total} lines imported.")
+    messages.success(request, f"{contract_imports.writes(report)} of {report.total} lines imported.")
     return back

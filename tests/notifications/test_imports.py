@@ -18,9 +18,9 @@ from pytest_django import Settings
 
 from notifications import imports, sheets, subscriptions, suppression
 from notifications.enums import Channel, Kind, Silence
-from notifications.imports import Report, Verdict
+from notifications.imports import Verdict
 from notifications.models import Brand, Delivery, ImportFile, SignUp, Subscriber, Topic
-from notifications.sheets import BadFile
+from notifications.sheets import BadFile, Report
 from notifications.subscriptions import Choice
 
 pytestmark = pytest.mark.django_db

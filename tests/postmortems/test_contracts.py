@@ -10,10 +10,10 @@ import pytest
 from pytest_django.fixtures import DjangoAssertNumQueries
 
 from notifications.models import Customer
-from notifications.sheets import BadFile
+from notifications.sheets import BadFile, Report
 from postmortems.credits import contracts
 from postmortems.credits.contracts import ContractError, TermDraft, contract_imports
-from postmortems.credits.contracts.contract_imports import Report, Verdict
+from postmortems.credits.contracts.contract_imports import Verdict
 from postmortems.models import Contract, ContractMonth, Term
 from status.models import Component
 from tests import scene

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from notifications import imports, sheets
-from notifications.imports import Finding, Verdict
+from notifications.imports import Verdict
+from notifications.sheets import Finding
 
 
 class Command(BaseCommand):
@@ -27,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         def tell(finding: Finding) -> None:
             if finding.verdict != Verdict.NEW or options["verbosity"] > 1:
-                said = " ".join(filter(None, [finding.address, finding.words]))
+                said = " ".join(filter(None, [finding.named, finding.words]))
                 self.stdout.write(f"line {finding.number}: {finding.verdict.label.lower()}: {said}")
 
         try:

@@ -6,7 +6,6 @@ nothing the second time. A term that begins while an earlier one has no last day
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from simple_history.utils import bulk_create_with_history
 from incidents.models import Policy
 from notifications import sheets
 from notifications.models import Customer
+from notifications.sheets import Finding, Report
 from postmortems.credits.arithmetic.money import MoneyError, parse
 from postmortems.models import Contract, RuleBook, Term
 from status.models import Component
@@ -36,8 +36,6 @@ OPTIONAL = (
 )  # fmt: skip
 #: Contracts of one transaction.
 CHUNK = 500
-#: A report keeps so many lines; the counts are of all.
-MOST_SHOWN = 500
 EVERYTHING = "*"
 
 
@@ -46,38 +44,6 @@ class Verdict(TextChoices):
     CHANGED = "changed", "Changed"
     SAME = "same", "As it is"
     WRONG = "wrong", "Wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What becomes of one line; ``number`` counts from 1, the header is the first."""
-
-    number: int
-    verdict: Verdict
-    named: str
-    words: str = ""
-
-
-@dataclass
-class Report:
-    """How an import ended, or would end. ``shown`` are the first lines that change something or are wrong."""
-
-    counts: Counter[Verdict] = field(default_factory=Counter)
-    shown: list[Finding] = field(default_factory=list)
-
-    def add(self, finding: Finding) -> None:
-        self.counts[finding.verdict] += 1
-        if finding.verdict != Verdict.SAME and len(self.shown) < MOST_SHOWN:
-            self.shown.append(finding)
-
-    @property
-    def total(self) -> int:
-        return self.counts.total()
-
-    @property
-    def writes(self) -> int:
-        """Lines that change something."""
-        return self.counts[Verdict.NEW] + self.counts[Verdict.CHANGED]
 
 
 @dataclass(frozen=True)
@@ -107,7 +73,7 @@ class _Reading:
 
 def run(file: BinaryIO, *, by: User | None, at: datetime, dry: bool) -> Report:
     """Import a file, or with ``dry`` only say what would become of each line. Raises ``sheets.BadFile``."""
-    report, findings = Report(), list[Finding]()
+    report, findings = Report(Verdict.SAME), list[Finding]()
     groups: dict[str, list[sheets.Line]] = {}
     for line in sheets.lines(file, required=REQUIRED, optional=OPTIONAL):
         if line.wrong or not line.cells["contract"]:
@@ -120,6 +86,11 @@ def run(file: BinaryIO, *, by: User | None, at: datetime, dry: bool) -> Report:
     for finding in sorted(findings, key=lambda one: one.number):
         report.add(finding)
     return report
+
+
+def writes(report: Report) -> int:
+    """How many lines change something, or did."""
+    return report.counts[Verdict.NEW] + report.counts[Verdict.CHANGED]
 
 
 @transaction.atomic
